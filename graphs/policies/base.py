@@ -1,0 +1,43 @@
+"""What every policy does: complete a conversation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from graphs.conversation import Turn
+from tools.image_store import ImageStore
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the policy sampled, with exact token ids and log-probabilities where the policy knows them."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    token_ids: tuple[int, ...] | None = None
+    logprobs: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to sample: greedy at temperature 0; stop strings stay in the text."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+class Policy(Protocol):
+    """Complete a conversation; raises PolicyError when the policy cannot be reached or answers nothing usable."""
+
+    name: str
+
+    async def complete(
+        self, turns: Sequence[Turn], images: ImageStore, *, max_tokens: int, stop: Sequence[str], sampling: Sampling
+    ) -> Completion:
+        """Sample the next assistant turn after `turns`; text ends after the first stop string, which it keeps."""
+        ...

@@ -1,0 +1,72 @@
+"""The error vocabulary: every failure names the boundary that it crossed and the remedy.
+
+A bad episode is data, not a crash: the graph records these errors as endings; the CLI prints them as one line.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+
+class SegscoutError(Exception):
+    """Report a failure with the boundary that it crossed and what mends it."""
+
+    boundary: ClassVar[str] = "segscout"
+
+    def __init__(self, message: str, *, remedy: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.boundary}: {self.message} {self.remedy}"
+
+
+class InputError(SegscoutError):
+    """The user asked for something that cannot be done: empty query, unknown name, bad box."""
+
+    boundary = "input"
+
+
+class MediaError(SegscoutError):
+    """An image or video is missing, unreadable, too large or of a refused type."""
+
+    boundary = "media"
+
+
+class KnowledgeBaseError(SegscoutError):
+    """A knowledge base is missing or broken."""
+
+    boundary = "knowledge base"
+
+
+class SearchError(SegscoutError):
+    """A search provider failed: down, slow, refused or unreadable."""
+
+    boundary = "search"
+
+
+class SegmenterError(SegscoutError):
+    """A segmenter could not be loaded or could not run."""
+
+    boundary = "segmenter"
+
+
+class PolicyError(SegscoutError):
+    """The policy could not be reached or gave nothing usable."""
+
+    boundary = "policy"
+
+
+@contextmanager
+def boundary(error: type[SegscoutError], what: str, *, remedy: str) -> Iterator[None]:
+    """Turn anything that escapes foreign code into `error`; the one place with a broad `except`.
+
+    Errors of our own vocabulary pass unchanged, so the innermost boundary wins.
+    """
+    try:
+        yield
+    except SegscoutError:
+        raise
+    except Exception as cause:
+        raise error(f"{what}: {type(cause).__name__}: {cause}.", remedy=remedy) from cause
