@@ -12,7 +12,7 @@ Image = NDArray[np.uint8]
 def image_sha256(image: Image) -> str:
     """Hash the shape and the pixels of an RGB picture."""
     digest = hashlib.sha256(repr(image.shape).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 
