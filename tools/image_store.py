@@ -32,5 +32,8 @@ class ImageStore:
         """Return the picture behind `ref`; KeyError if this episode never stored it."""
         return self._images[ref]
 
+    def __contains__(self, ref: str) -> bool:
+        return ref in self._images
+
     def __len__(self) -> int:
         return len(self._images)

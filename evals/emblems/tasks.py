@@ -1,0 +1,174 @@
+"""Draw tasks: a clip, a query, and the ground truth with the facts that lead to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from evals.emblems.clips import FRAMES, Clip, make_clip
+from evals.emblems.sprites import Emblem
+from evals.emblems.world import ALL_EMBLEMS, Team, World
+
+Ability = Literal["in-video", "one-hop", "multi-hop", "relational", "absent"]
+ABILITIES: tuple[Ability, ...] = get_args(Ability)
+Relation = Literal["left of", "right of", "above", "below"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
+_ATTRIBUTES = ("shape", "colour", "pattern")
+_CLEAR_PIXELS = 14
+"""A relation must hold by at least this many pixels in every frame."""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """The first hop of a multi-hop task: the description of a team, which a search resolves to the team."""
+
+    description: str
+
+
+@dataclass(frozen=True)
+class EmblemTask:
+    """One task with its ground truth.
+
+    `anchor` is the mover that bears the looked-up emblem, `target` the mover to cut out (the same unless the task is
+    relational); both None if the object is absent.
+    """
+
+    task_id: str
+    ability: Ability
+    query: str
+    clip: Clip
+    anchor: int | None
+    target: int | None
+    emblem: Emblem
+    team: Team | None
+    bridge: Bridge | None
+    relation: str | None
+
+
+def draw_task(rng: np.random.Generator, world: World, ability: Ability, task_id: str, frames: int = FRAMES) -> EmblemTask:
+    """Draw a task of an ability; deterministic in the state of `rng`."""
+    if ability == "relational":
+        return _relational(rng, world, task_id, frames)
+    hops = {"in-video": 0, "one-hop": 1, "multi-hop": 2, "absent": int(rng.choice([0, 1, 1, 2]))}[ability]
+    present = ability != "absent"
+    team = world.teams[int(rng.integers(len(world.teams)))] if hops else None
+    emblem = team.emblem if team else ALL_EMBLEMS[int(rng.integers(len(ALL_EMBLEMS)))]
+    emblems, anchor = _cast(rng, emblem, present=present)
+    clip = _visible_clip(rng, emblems, anchor, frames)
+    bridge = _bridge(rng, world, team) if team and hops == 2 else None
+    if team is None:
+        named = _short_phrase(rng, emblem, [e for e in emblems if e != emblem]) if present else emblem.phrase
+        query = f"the {named}"
+    else:
+        query = _about(rng, team, bridge)
+    return EmblemTask(task_id, ability, query, clip, anchor, anchor, emblem, team, bridge, None)
+
+
+def _relational(rng: np.random.Generator, world: World, task_id: str, frames: int) -> EmblemTask:
+    """Draw a clip in which exactly one object stands in a relation to the looked-up emblem throughout."""
+    team = world.teams[int(rng.integers(len(world.teams)))]
+    bridge = _bridge(rng, world, team) if rng.random() < 0.2 else None
+    while True:
+        emblems, anchor = _cast(rng, team.emblem, present=True)
+        assert anchor is not None
+        clip = make_clip(rng, emblems, frames)
+        options = [
+            (relation, target)
+            for relation in RELATIONS
+            if (target := _only_one(clip, anchor, relation)) is not None and _clear_enough(clip, target)
+        ]
+        for attribute in _ATTRIBUTES:
+            sharing = [
+                i for i, e in enumerate(emblems)
+                if i != anchor and getattr(e, attribute) == getattr(team.emblem, attribute)
+            ]  # fmt: skip
+            if len(sharing) == 1 and _clear_enough(clip, sharing[0]):
+                options.append((f"of the same {attribute} as", sharing[0]))
+        if options:
+            break
+    relation, target = options[int(rng.integers(len(options)))]
+    query = f"the object {relation} {_about(rng, team, bridge)}"
+    return EmblemTask(task_id, "relational", query, clip, anchor, target, team.emblem, team, bridge, relation)
+
+
+def _only_one(clip: Clip, anchor: int, relation: Relation) -> int | None:
+    """Return the mover that alone stands in `relation` to the anchor in every frame, clearly; None if none does."""
+    axis = 0 if relation in ("left of", "right of") else 1
+    sign = 1.0 if relation in ("left of", "above") else -1.0
+    places = clip.centres(range(clip.frames))[:, :, axis] * sign
+    ahead = places[:, [anchor]] - places
+    clearly, not_at_all = (ahead > _CLEAR_PIXELS).all(axis=0), (ahead < -_CLEAR_PIXELS).all(axis=0)
+    not_at_all[anchor] = True
+    if clearly.sum() == 1 and (clearly | not_at_all).all():
+        return int(np.flatnonzero(clearly)[0])
+    return None
+
+
+def _cast(rng: np.random.Generator, emblem: Emblem, *, present: bool) -> tuple[list[Emblem], int | None]:
+    """Choose 4 to 6 different emblems, some of which share two attributes with `emblem`; shuffle the painting order."""
+    count = int(rng.integers(4, 7))
+    others: list[Emblem] = []
+    near = int(rng.integers(1, 4))
+    near_ones = [e for e in ALL_EMBLEMS if sum(getattr(e, a) == getattr(emblem, a) for a in _ATTRIBUTES) == 2]
+    wanted = count - 1 if present else count
+    while len(others) < wanted:
+        pool = near_ones if len(others) < near else ALL_EMBLEMS
+        other = pool[int(rng.integers(len(pool)))]
+        if other != emblem and other not in others:
+            others.append(other)
+    everyone = [*others, emblem] if present else others
+    order = rng.permutation(len(everyone))
+    shuffled = [everyone[i] for i in order]
+    return shuffled, shuffled.index(emblem) if present else None
+
+
+def _visible_clip(rng: np.random.Generator, emblems: Sequence[Emblem], anchor: int | None, frames: int) -> Clip:
+    while True:
+        clip = make_clip(rng, emblems, frames)
+        if anchor is None or _clear_enough(clip, anchor):
+            return clip
+
+
+def _clear_enough(clip: Clip, mover: int) -> bool:
+    """Tell whether in some frame nothing that lies on top comes near the mover, by centres and sizes."""
+    if mover == len(clip.movers) - 1:
+        return True
+    sizes = np.array([m.size for m in clip.movers])
+    centres = clip.centres(shown_frames(clip.frames))
+    apart = np.linalg.norm(centres[:, mover + 1 :] - centres[:, [mover]], axis=2)
+    return bool((apart > 0.45 * (sizes[mover + 1 :] + sizes[mover])).all(axis=1).any())
+
+
+def shown_frames(frames: int, wanted: int = 4) -> list[int]:
+    """Return the frames that the embedded policy is shown: evenly spaced, first and last included."""
+    if frames <= wanted:
+        return list(range(frames))
+    return [round(f) for f in np.linspace(0, frames - 1, wanted)]
+
+
+def _short_phrase(rng: np.random.Generator, emblem: Emblem, others: Sequence[Emblem]) -> str:
+    """Describe an emblem by as few attributes as single it out, or by all; which, is drawn."""
+    unique = [
+        chosen
+        for chosen in (("shape",), ("colour", "shape"), ("pattern", "shape"))
+        if not any(all(getattr(o, a) == getattr(emblem, a) for a in chosen) for o in others)
+    ]
+    if not unique or rng.random() < 0.3:
+        return emblem.phrase
+    chosen = unique[int(rng.integers(len(unique)))]
+    return " ".join(getattr(emblem, a) for a in ("pattern", "colour", "shape") if a in chosen)
+
+
+def _bridge(rng: np.random.Generator, world: World, team: Team) -> Bridge:
+    won = [cup.name for cup in world.cups if world.teams[cup.winner] is team]
+    ways = [f"the team from {team.town}", f"the team that {team.founder} founded", f"the team that {team.sponsor} sponsors"]
+    if won and rng.random() < 0.6:
+        return Bridge(f"the team that won the {won[int(rng.integers(len(won)))]}")
+    return Bridge(ways[int(rng.integers(len(ways)))])
+
+
+def _about(rng: np.random.Generator, team: Team, bridge: Bridge | None) -> str:
+    if bridge:
+        return f"the emblem of {bridge.description}"
+    return f"the {team.name} emblem" if rng.random() < 0.3 else f"the emblem of the {team.name}"

@@ -1,0 +1,190 @@
+"""Measure any `Segmenter` from box to mask, on emblems that nothing was trained on, and what it is compared with.
+
+`python -m evals.segmenters --n 500 --seed 7 --sam2 FOLDER` prints one JSON object.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.emblems.clips import make_clip
+from evals.emblems.sprites import SHAPES
+from evals.emblems.world import ALL_EMBLEMS
+from tools.image_store import Image
+from tools.segmenters.base import Box, Frames, Mask, Prompt, Segment, Segmenter
+from tools.segmenters.prompts import box_of
+
+LEAST_SHARE = 0.5
+"""Emblems of which less than this part is visible are not asked for."""
+BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One object to cut out: picture RGB uint8 (h, w, 3), prompt box in its pixels, true mask (h, w), and its kind."""
+
+    image: Image
+    box: Box
+    truth: Mask
+    kind: str
+
+
+class FilledBox:
+    """Baseline: the object is its box."""
+
+    name = "filled box"
+
+    def segment(self, image: Image, prompts: Sequence[Prompt]) -> list[Segment]:
+        """Fill each prompt's box."""
+        return [Segment(self._draw(image.shape[:2], _corners(prompt)), 0.0) for prompt in prompts]
+
+    def _draw(self, size: tuple[int, ...], box: tuple[int, int, int, int]) -> Mask:
+        mask = np.zeros(size, np.bool_)
+        x1, y1, x2, y2 = box
+        mask[max(0, y1) : y2, max(0, x1) : x2] = True
+        return mask
+
+    def propagate(
+        self, frames: Frames, prompts: Sequence[Prompt], keyframe: int
+    ) -> Iterator[tuple[int, list[Segment]]]:
+        """Repeat the keyframe's masks on every frame."""
+        segments = self.segment(frames[keyframe], prompts)
+        return ((index, segments) for index in range(len(frames)))
+
+
+class InscribedEllipse(FilledBox):
+    """Baseline: the object is the ellipse that fits into its box."""
+
+    name = "inscribed ellipse"
+
+    def _draw(self, size: tuple[int, ...], box: tuple[int, int, int, int]) -> Mask:
+        x1, y1, x2, y2 = box
+        y, x = np.ogrid[: size[0], : size[1]]
+        rx, ry = max(0.5, (x2 - x1) / 2), max(0.5, (y2 - y1) / 2)
+        inside = ((x + 0.5 - (x1 + x2) / 2) / rx) ** 2 + ((y + 0.5 - (y1 + y2) / 2) / ry) ** 2 <= 1
+        return np.asarray(inside, dtype=np.bool_)
+
+
+def _corners(prompt: Prompt) -> tuple[int, int, int, int]:
+    x1, y1, x2, y2 = prompt.box or (0.0, 0.0, 0.0, 0.0)
+    return round(x1), round(y1), round(x2), round(y2)
+
+
+def mask_iou(one: Mask, other: Mask) -> float:
+    """Return the IoU of two boolean masks of one shape; two empty ones agree."""
+    either = int((one | other).sum())
+    return float((one & other).sum() / either) if either else 1.0
+
+
+def jittered(rng: np.random.Generator, box: Box, pixels: float, height: int, width: int) -> Box:
+    """Move each edge of a box by up to `pixels`, uniformly; stay inside the picture and at least 4 pixels wide."""
+    x1, y1, x2, y2 = np.array(box) + rng.uniform(-pixels, pixels, 4)
+    x1, y1 = float(np.clip(x1, 0, width - 4)), float(np.clip(y1, 0, height - 4))
+    return x1, y1, float(np.clip(x2, x1 + 4, width)), float(np.clip(y2, y1 + 4, height))
+
+
+def emblem_cases(count: int, *, seed: int, jitter: float) -> Iterator[Case]:
+    """Draw `count` emblems in fresh frames of 448 pixels, one case each, the shapes in turn; boxes are jittered."""
+    rng = np.random.default_rng((0x5E65, seed))
+    number = 0
+    while number < count:
+        wanted = SHAPES[number % len(SHAPES)]
+        same = [emblem for emblem in ALL_EMBLEMS if emblem.shape == wanted]
+        emblems = [same[int(rng.integers(len(same)))]]
+        emblems += [ALL_EMBLEMS[int(i)] for i in rng.integers(len(ALL_EMBLEMS), size=int(rng.integers(3, 6)))]
+        order = rng.permutation(len(emblems))
+        clip = make_clip(rng, [emblems[i] for i in order], 1)
+        place = int(np.flatnonzero(order == 0)[0])
+        truth = clip.mask(0, place)
+        box = box_of(truth)
+        if box is None or truth.sum() < LEAST_SHARE * _whole_area(clip.movers[place].size, wanted):
+            continue
+        yield Case(clip[0], jittered(rng, box, jitter, *truth.shape), truth, wanted)
+        number += 1
+
+
+def _whole_area(size: int, shape: str) -> float:
+    """Estimate from below the pixels that an unhidden emblem covers, from the side of its sprite."""
+    return size * size * (0.3 if shape in ("cross", "crescent", "star") else 0.38)
+
+
+def measure(segmenter: Segmenter, cases: Sequence[Case]) -> list[float]:
+    """Return the IoU of each case."""
+    return [mask_iou(segmenter.segment(case.image, [Prompt(case.box)])[0].mask, case.truth) for case in cases]
+
+
+def confidence(values: Sequence[float], *, seed: int = 0) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a mean."""
+    rng = np.random.default_rng(seed)
+    numbers: NDArray[np.float64] = np.array(values)
+    means = numbers[rng.integers(len(numbers), size=(BOOTSTRAPS, len(numbers)))].mean(axis=1)
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def table(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, object]:
+    """Measure a segmenter: n, mIoU with its interval, seconds per object, and n and mIoU of each kind."""
+    start = time.perf_counter()
+    values = measure(segmenter, cases)
+    seconds = (time.perf_counter() - start) / max(1, len(cases))
+    kinds: dict[str, list[float]] = defaultdict(list)
+    for case, value in zip(cases, values, strict=True):
+        kinds[case.kind].append(value)
+    return {
+        **_line(values),
+        "seconds_per_object": round(seconds, 4),
+        "by_kind": {kind: _line(kinds[kind]) for kind in sorted(kinds)},
+    }
+
+
+def _line(values: Sequence[float]) -> dict[str, object]:
+    low, high = confidence(values)
+    return {"n": len(values), "miou": round(float(np.mean(values)), 4), "ci95": [round(low, 4), round(high, 4)]}
+
+
+def rivals(sam2: str | None, *, grabcut: bool, window: float | None = None) -> list[Segmenter]:
+    """Return the segmenters to compare: the two trivial ones, GrabCut if wanted, SAM 2 from a folder or hub id."""
+    chosen: list[Segmenter] = [FilledBox(), InscribedEllipse()]
+    if grabcut:
+        from tools.segmenters.grabcut import GrabCutSegmenter
+
+        chosen.append(GrabCutSegmenter())
+    if sam2:
+        from tools.segmenters.sam2 import Sam2Segmenter
+
+        chosen.append(Sam2Segmenter(sam2, window=window))
+    return chosen
+
+
+def add_rivals(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the segmenters."""
+    parser.add_argument("--sam2", help="folder or hub id of a SAM 2 checkpoint")
+    parser.add_argument("--window", type=float, help="override the window factor of the checkpoint")
+    parser.add_argument("--no-grabcut", action="store_true", help="leave GrabCut out")
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description="Box to mask on unseen emblems.")
+    parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jitter", type=float, default=6.0, help="pixels by which each edge moves at most")
+    add_rivals(parser)
+    options = parser.parse_args(arguments)
+    cv2.setNumThreads(2)
+    cases = list(emblem_cases(options.n, seed=options.seed, jitter=options.jitter))
+    segmenters = rivals(options.sam2, grabcut=not options.no_grabcut, window=options.window)
+    report = {"n": options.n, "seed": options.seed, "jitter": options.jitter}
+    sys.stdout.write(json.dumps({**report, "segmenters": {s.name: table(s, cases) for s in segmenters}}) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

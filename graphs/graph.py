@@ -1,0 +1,36 @@
+"""The state machine: plan, search, observe, reason, localize.
+
+Inference, evaluation and training rollouts all run this compiled graph; they differ only in the Context.
+Edges are the `Literal`s of the nodes' Commands, so the graph draws itself.
+"""
+
+from typing import Any
+
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graphs.context import Context
+from graphs.nodes.localize import localize
+from graphs.nodes.observe import observe
+from graphs.nodes.plan import plan
+from graphs.nodes.reason import reason
+from graphs.nodes.search import search
+from graphs.state import Input, State
+
+Graph = CompiledStateGraph[State, Context, Input, State]
+
+
+def build_graph(checkpointer: Any = None) -> Graph:
+    """Compile the graph, with a LangGraph checkpointer if episodes must survive their process."""
+    builder = StateGraph(State, context_schema=Context, input_schema=Input)
+    builder.add_node("plan", plan)
+    builder.add_node("search", search)
+    builder.add_node("observe", observe)
+    builder.add_node("reason", reason)
+    builder.add_node("localize", localize)
+    builder.add_edge(START, "plan")
+    return builder.compile(checkpointer=checkpointer, name="segscout")
+
+
+graph = build_graph()
+"""The compiled graph, as `langgraph.json` and `run_episode` use it."""

@@ -1,0 +1,117 @@
+"""Sample one turn of the policy and decide where it leads; `plan` and `reason` differ only in what comes before."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from time import perf_counter
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from graphs.actions import Action, Answer, Malformed, Search
+from graphs.context import Context, emit
+from graphs.conversation import Text, Turn, from_plain, to_plain
+from graphs.endings import Ending
+from graphs.events import TurnSampled
+from graphs.nodes.reading import as_plain, count, elapsed, understand
+from graphs.policies.base import Completion
+from graphs.state import State
+from tools.errors import PolicyError, boundary
+
+Next = Literal["search", "observe", "localize"]
+
+_SEEDS_PER_EPISODE = 1_000
+"""Every turn samples with a seed of its own; episodes whose seeds differ share none."""
+
+
+async def sample_turn(
+    node: str, state: State, runtime: Runtime[Context], opening: Sequence[Turn] = ()
+) -> Command[Next]:
+    """Append `opening` and one sampled turn to the conversation, and go where its action leads.
+
+    A policy that fails, and time that runs out, close the episode under their own names.
+    """
+    context = runtime.context
+    update: dict[str, Any] = {"turns": [to_plain(turn) for turn in opening]}
+    conversation = [*(from_plain(turn) for turn in state.get("turns", [])), *opening]
+    start = perf_counter()
+    try:
+        completion = await _complete(state, context, conversation)
+    except PolicyError as error:
+        return Command(
+            goto="localize", update={**update, "ending": Ending.POLICY_BROKEN.value, "failure": as_plain(error)}
+        )
+    if completion is None:
+        return Command(goto="localize", update={**update, "ending": Ending.SECONDS_SPENT.value})
+    seconds = perf_counter() - start
+    cut = completion.finish_reason == "length"
+    action = understand(completion.text, cut=cut, state=state, context=context)
+    sampled = Turn("assistant", (Text(completion.text),), completion.token_ids, completion.logprobs)
+    update["turns"].append(to_plain(sampled))
+    update["cut"] = cut
+    update["counts"] = {
+        "turns": 1,
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "malformed": int(isinstance(action, Malformed)),
+    }
+    emit(runtime, _event(node, count(state, "turns"), completion, action, seconds))
+    ending = _ending(action, completion, state, context, seconds)
+    if ending is not None:
+        update["ending"] = ending.value
+    return Command(goto="localize" if ending else _next(action), update=update)
+
+
+async def _complete(state: State, context: Context, conversation: Sequence[Turn]) -> Completion | None:
+    """Ask the policy within what tokens and seconds are left; None if the time ran out."""
+    budget, turn = context.budget, count(state, "turns")
+    limit = asyncio.timeout(max(budget.seconds - elapsed(state), 0.001))
+    try:
+        with boundary(PolicyError, f"{context.policy.name} failed", remedy="Run again with --debug to see where."):
+            async with limit:
+                return await context.policy.complete(
+                    conversation,
+                    context.images,
+                    max_tokens=min(budget.turn_tokens, budget.tokens - count(state, "completion_tokens")),
+                    stop=context.dialect.stop,
+                    sampling=replace(context.sampling, seed=context.sampling.seed * _SEEDS_PER_EPISODE + turn),
+                )
+    except PolicyError:
+        if limit.expired():
+            return None
+        raise
+
+
+def _next(action: Action) -> Next:
+    if isinstance(action, Answer):
+        return "localize"
+    return "search" if isinstance(action, Search) else "observe"
+
+
+def _ending(action: Action, completion: Completion, state: State, context: Context, seconds: float) -> Ending | None:
+    """Return the ending that this turn brings about, if it is no answer and nothing may follow it."""
+    if isinstance(action, Answer):
+        return None
+    malformed = isinstance(action, Malformed)
+    if malformed and count(state, "malformed") >= context.budget.repairs:
+        return Ending.MALFORMED
+    ending = context.budget.spent(
+        turns=count(state, "turns") + 1,
+        tokens=count(state, "completion_tokens") + completion.completion_tokens,
+        seconds=elapsed(state) + seconds,
+    )
+    return Ending.MALFORMED if malformed and ending is Ending.TURNS_SPENT else ending
+
+
+def _event(node: str, turn: int, completion: Completion, action: Action, seconds: float) -> TurnSampled:
+    return TurnSampled(
+        node,
+        turn,
+        completion.text,
+        action,
+        completion.finish_reason,
+        completion.prompt_tokens,
+        completion.completion_tokens,
+        seconds,
+    )

@@ -1,0 +1,104 @@
+"""Turn conversations into ChatML token ids for Qwen-style models.
+
+Knows tokens and image placeholders; knows nothing of models or pixels. The ids of a turn that the policy sampled are
+kept exactly: the conversation only grows and is never re-rendered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from graphs.conversation import ImageRef, Turn
+from tools.errors import PolicyError
+
+IMAGE_PAD = "<|image_pad|>"
+IMAGE_TEXT = f"<|vision_start|>{IMAGE_PAD}<|vision_end|>"
+END_OF_TURN = "<|im_end|>"
+
+
+class Encoder(Protocol):
+    """Encode text to token ids; special tokens written in the text become their ids."""
+
+    def __call__(self, text: str, /) -> list[int]: ...
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids with every image run expanded, and the images in token order."""
+
+    ids: tuple[int, ...]
+    images: tuple[ImageRef, ...]
+
+
+class ChatML:
+    """Encode turns for one tokenizer; `cell` is the side in pixels of the square that one image token covers."""
+
+    def __init__(self, encode: Encoder, *, cell: int = 32) -> None:
+        self._encode = encode
+        self.cell = cell
+        (self.image_pad,) = encode(IMAGE_PAD)
+        (self.end_of_turn,) = encode(END_OF_TURN)
+
+    def image_tokens(self, image: ImageRef) -> int:
+        """Count the tokens of an image; PolicyError if its size is no multiple of the cell."""
+        if image.width % self.cell or image.height % self.cell:
+            raise PolicyError(
+                f"an image of {image.width}x{image.height} pixels does not fit cells of {self.cell}.",
+                remedy=f"Use a view whose sizes are multiples of {self.cell}.",
+            )
+        return (image.width // self.cell) * (image.height // self.cell)
+
+    def encode(self, turns: Sequence[Turn], *, open_reply: bool = True) -> Encoded:
+        """Encode turns; with `open_reply` the ids end where the policy's next turn begins."""
+        ids: list[int] = []
+        images: list[ImageRef] = []
+        for turn in turns:
+            ids += self.encode_turn(turn)
+            images += [part for part in turn.parts if isinstance(part, ImageRef)]
+        if open_reply:
+            ids += self._encode("<|im_start|>assistant\n")
+        return Encoded(tuple(ids), tuple(images))
+
+    def encode_turn(self, turn: Turn) -> list[int]:
+        """Encode one whole turn, header and end included; sampled ids are used as they are."""
+        header, tail = f"<|im_start|>{turn.role}\n", f"{END_OF_TURN}\n"
+        if turn.token_ids is not None:
+            # The sampler may have ended with the end-of-turn token itself, or at a stop string before it.
+            sampled = list(turn.token_ids)
+            ended = bool(sampled) and sampled[-1] == self.end_of_turn
+            return self._encode(header) + sampled + self._encode("\n" if ended else tail)
+        text = "".join(IMAGE_TEXT if isinstance(part, ImageRef) else part.text for part in turn.parts)
+        runs = iter([self.image_tokens(part) for part in turn.parts if isinstance(part, ImageRef)])
+        ids: list[int] = []
+        for token in self._encode(header + text + tail):
+            ids += [token] * next(runs) if token == self.image_pad else [token]
+        return ids
+
+
+def rope_positions(ids: Sequence[int], image_pad: int, grids: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """Compute Qwen3-VL's three-axis rotary positions, int64 (3, len(ids)): time, row, column.
+
+    `grids` are the rows and columns of image tokens, one pair per image in token order. An image takes one time step,
+    its rows and columns count from there, and the text after it goes on behind the longer side.
+    """
+    positions = np.empty((3, len(ids)), np.int64)
+    step, at, waiting = 0, 0, iter(grids)
+    tokens = np.asarray(ids)
+    while at < len(tokens):
+        if tokens[at] == image_pad:
+            rows, columns = next(waiting)
+            end = at + rows * columns
+            positions[0, at:end] = step
+            positions[1, at:end] = step + np.repeat(np.arange(rows), columns)
+            positions[2, at:end] = step + np.tile(np.arange(columns), rows)
+            step += max(rows, columns)
+        else:
+            ahead = np.flatnonzero(tokens[at:] == image_pad)
+            end = at + int(ahead[0]) if len(ahead) else len(tokens)
+            positions[:, at:end] = step + np.arange(end - at)
+            step += end - at
+        at = end
+    return positions

@@ -1,0 +1,223 @@
+"""Run a Qwen3-VL-architecture policy in this process, with transformers.
+
+The key-value cache of a conversation is kept across its turns, because a conversation only grows; each picture is
+encoded once. The shipped policy is the default checkpoint; a real Qwen3-VL folder or hub id works the same way.
+"""
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGeneration
+
+from graphs.conversation import ImageRef, Turn
+from graphs.policies.base import Completion, FinishReason, Sampling
+from graphs.policies.chatml import ChatML, rope_positions
+from tools.errors import PolicyError, boundary
+from tools.image_store import Image, ImageStore
+
+EMBEDDED = Path(__file__).parent / "embedded"
+_KEPT_CONVERSATIONS = 8
+_KEPT_PICTURES = 256
+
+
+def patchify(image: Image, patch: int = 16, merge: int = 2) -> torch.Tensor:
+    """Cut an RGB picture, uint8 (height, width, 3), into Qwen3-VL patches, float32 (patches, 3 * 2 * patch * patch).
+
+    Values are scaled to -1..1; patches come in blocks of merge x merge, the still picture doubled in time.
+    """
+    height, width = image.shape[0] // patch, image.shape[1] // patch
+    scaled = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 127.5 - 1.0
+    blocks = scaled.view(3, height // merge, merge, patch, width // merge, merge, patch)
+    patches = blocks.permute(1, 4, 2, 5, 0, 3, 6).reshape(height * width, 3, 1, patch, patch)
+    return patches.expand(-1, -1, 2, -1, -1).reshape(height * width, -1)
+
+
+@dataclass
+class _Memory:
+    """The ids that a key-value cache holds, and where the rotary positions stand."""
+
+    ids: tuple[int, ...] = ()
+    cache: Any = field(default_factory=DynamicCache)
+
+
+class LocalPolicy:
+    """Complete conversations with a Qwen3-VL checkpoint, in process; greedy or sampled with a seed."""
+
+    def __init__(
+        self, checkpoint: str | Path = EMBEDDED, *, device: str | None = None, name: str | None = None
+    ) -> None:
+        """Load the checkpoint (folder or hub id); raises PolicyError if it cannot be loaded."""
+        if isinstance(checkpoint, Path) and not (checkpoint / "config.json").exists():
+            raise PolicyError(f"there is no policy checkpoint in {checkpoint}.", remedy="Name a checkpoint folder.")
+        self.name = name or (checkpoint.name if isinstance(checkpoint, Path) else checkpoint)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        with boundary(PolicyError, f"loading {checkpoint} failed", remedy="Check the folder or the hub id."):
+            model, tokenizer = _load(str(checkpoint), self.device)
+        self._model, self._tokenizer = model, tokenizer
+        vision = model.config.vision_config
+        self._patch, self._merge = int(vision.patch_size), int(vision.spatial_merge_size)
+        self.chatml = ChatML(self._encode, cell=self._patch * self._merge)
+        self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
+        self._memories: OrderedDict[int, _Memory] = OrderedDict()
+        self._pictures: OrderedDict[str, tuple[torch.Tensor, list[torch.Tensor]]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def _encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    async def complete(
+        self, turns: Sequence[Turn], images: ImageStore, *, max_tokens: int, stop: Sequence[str], sampling: Sampling
+    ) -> Completion:
+        """Sample the next turn in a worker thread; one conversation at a time."""
+        return await asyncio.to_thread(self._complete, list(turns), images, max_tokens, tuple(stop), sampling)
+
+    def _complete(
+        self, turns: list[Turn], images: ImageStore, max_tokens: int, stop: tuple[str, ...], sampling: Sampling
+    ) -> Completion:
+        encoded = self.chatml.encode(turns)
+        with self._lock, torch.inference_mode():
+            with boundary(PolicyError, "the policy in process failed", remedy="Try a smaller view or another device."):
+                return self._sample(encoded.ids, encoded.images, images, max_tokens, stop, sampling)
+
+    def _sample(
+        self,
+        ids: tuple[int, ...],
+        refs: Sequence[ImageRef],
+        images: ImageStore,
+        max_tokens: int,
+        stop: tuple[str, ...],
+        sampling: Sampling,
+    ) -> Completion:
+        memory = self._remember(ids)
+        positions = rope_positions(ids, self.chatml.image_pad, [self._grid(ref) for ref in refs])
+        logits = self._extend(memory, ids, positions, refs, images)
+        generator = torch.Generator().manual_seed(sampling.seed)
+        step = int(positions.max()) + 1
+        sampled: list[int] = []
+        logprobs: list[float] = []
+        finish: FinishReason = "length"
+        text = ""
+        while len(sampled) < max_tokens:
+            token, logprob = _draw(logits, sampling, generator)
+            sampled.append(token)
+            logprobs.append(logprob)
+            if token in self._ends:
+                finish = "stop"
+                break
+            text = self._tokenizer.decode(sampled)
+            if any(text.endswith(end) for end in stop):
+                finish = "stop"
+                break
+            logits = self._step(memory, token, step + len(sampled) - 1)
+        return Completion(text, finish, len(ids), len(sampled), tuple(sampled), tuple(logprobs))
+
+    def _grid(self, ref: ImageRef) -> tuple[int, int]:
+        return ref.height // self.chatml.cell, ref.width // self.chatml.cell
+
+    def _remember(self, ids: tuple[int, ...]) -> _Memory:
+        """Return the memory that shares the longest prefix with `ids`, cut back to that prefix, or a new one."""
+        best, shared = None, 0
+        for key, memory in self._memories.items():
+            common = _common_prefix(memory.ids, ids)
+            # At least one id must be new, or there would be no logits to sample from.
+            if min(common, len(ids) - 1) > shared and common == len(memory.ids) or common > max(shared, 64):
+                best, shared = key, min(common, len(ids) - 1)
+        if best is None:
+            memory, key = _Memory(), max(self._memories, default=0) + 1
+        else:
+            memory, key = self._memories.pop(best), best
+            if shared < len(memory.ids):
+                memory.cache.crop(shared)
+                memory.ids = memory.ids[:shared]
+        self._memories[key] = memory
+        while len(self._memories) > _KEPT_CONVERSATIONS:
+            self._memories.popitem(last=False)
+        return memory
+
+    def _extend(
+        self, memory: _Memory, ids: tuple[int, ...], positions: Any, refs: Sequence[ImageRef], images: ImageStore
+    ) -> torch.Tensor:
+        """Feed what the memory does not hold yet; return the logits of the next token, float32 (vocabulary,)."""
+        known = len(memory.ids)
+        new = torch.tensor([ids[known:]], device=self.device)
+        embeds = self._model.get_input_embeddings()(new)
+        is_image = new == self.chatml.image_pad
+        deep: list[torch.Tensor] | None = None
+        if bool(is_image.any()):
+            before = sum(1 for token in ids[:known] if token == self.chatml.image_pad)
+            flat, layers = self._features(refs, images)
+            embeds[is_image] = flat[before:].to(embeds.dtype)
+            deep = [layer[before:] for layer in layers]
+        output = self._model.model.language_model(
+            inputs_embeds=embeds,
+            position_ids=torch.from_numpy(positions[:, None, known:]).to(self.device),
+            past_key_values=memory.cache,
+            use_cache=True,
+            visual_pos_masks=is_image if deep else None,
+            deepstack_visual_embeds=deep,
+        )
+        memory.ids = ids
+        return self._model.lm_head(output.last_hidden_state[0, -1]).float()
+
+    def _step(self, memory: _Memory, token: int, position: int) -> torch.Tensor:
+        output = self._model.model.language_model(
+            inputs_embeds=self._model.get_input_embeddings()(torch.tensor([[token]], device=self.device)),
+            position_ids=torch.full((3, 1, 1), position, device=self.device),
+            past_key_values=memory.cache,
+            use_cache=True,
+        )
+        memory.ids = (*memory.ids, token)
+        return self._model.lm_head(output.last_hidden_state[0, -1]).float()
+
+    def _features(self, refs: Sequence[ImageRef], images: ImageStore) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Encode pictures, each once; return all image-token embeddings in token order, and those of each deep layer."""
+        encoded = [self._picture(ref, images) for ref in refs]
+        layers = zip(*(deep for _, deep in encoded), strict=True)
+        return torch.cat([flat for flat, _ in encoded]), [torch.cat(layer) for layer in layers]
+
+    def _picture(self, ref: ImageRef, images: ImageStore) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        if ref.sha256 not in self._pictures:
+            patches = patchify(images.get(ref.sha256), self._patch, self._merge)
+            grid = torch.tensor([[1, ref.height // self._patch, ref.width // self._patch]], device=self.device)
+            output = self._model.model.visual(patches.to(self.device, self._model.dtype), grid_thw=grid)
+            self._pictures[ref.sha256] = (output.pooler_output, list(output.deepstack_features))
+            while len(self._pictures) > _KEPT_PICTURES:
+                self._pictures.popitem(last=False)
+        self._pictures.move_to_end(ref.sha256)
+        return self._pictures[ref.sha256]
+
+
+@lru_cache(maxsize=2)
+def _load(checkpoint: str, device: str) -> tuple[Any, Any]:
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    model = Qwen3VLForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype)
+    return model.eval().to(device), AutoTokenizer.from_pretrained(checkpoint)
+
+
+def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
+    length = min(len(one), len(other))
+    differing = np.flatnonzero(np.asarray(one[:length]) != np.asarray(other[:length]))
+    return int(differing[0]) if len(differing) else length
+
+
+def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> tuple[int, float]:
+    """Draw a token; the log-probability is that of the distribution it was drawn from (of temperature 1 if greedy)."""
+    if sampling.temperature <= 0:
+        token = int(logits.argmax())
+        return token, float(logits.log_softmax(-1)[token])
+    scaled = (logits / sampling.temperature).log_softmax(-1).cpu()
+    if sampling.top_p < 1:
+        ordered, order = scaled.sort(descending=True)
+        beyond = ordered.exp().cumsum(-1) - ordered.exp() >= sampling.top_p
+        scaled[order[beyond]] = -torch.inf
+        scaled = scaled.log_softmax(-1)
+    token = int(torch.multinomial(scaled.exp(), 1, generator=generator))
+    return token, float(scaled[token])

@@ -1,0 +1,177 @@
+"""A policy behind any OpenAI-compatible chat endpoint, through the plain `openai` client.
+
+(`ChatOpenAI` drops token ids and reasoning; see specs/trl.md section 3.) Knows HTTP and its faults; knows no dialect.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+import openai
+
+from graphs.conversation import Turn
+from graphs.policies.base import Completion, Sampling
+from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
+from graphs.policies.openai_replies import UnusableReplyError, read_completion, read_models, to_policy_error
+from tools.errors import InputError, PolicyError
+from tools.image_store import ImageStore
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_RETRY_STATUS = frozenset({408, 409, 425, 429})
+_MAX_PAUSE = 30.0
+
+
+class OpenAIPolicy:
+    """Complete conversations at `base_url` (http://host:port/v1); safe for concurrent episodes and several event loops.
+
+    `model` may be left out if the endpoint serves exactly one. `timeout` is in seconds per request; connection faults,
+    429, 5xx and unusable replies are tried `retries` times more, with growing pauses and jitter. Raises InputError for
+    an address that is no URL.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        image_format: ImageFormat = "png",
+        timeout: float = 120.0,
+        retries: int = 3,
+        pause: float = 0.5,
+        skip_special_tokens: bool = True,
+    ) -> None:
+        self._url, self._endpoint = _addresses(base_url)
+        self._asked_model = model
+        self._model = model or ""
+        self._api_key = api_key or "none"
+        self._timeout, self._retries, self._pause = timeout, retries, pause
+        self._skip_special_tokens = skip_special_tokens
+        self._pictures = PictureCache(image_format)
+        self._served: list[str] = []
+        self._vllm = False
+        self._known = False
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
+
+    @property
+    def name(self) -> str:
+        """The model, if it is known yet, and where it is served."""
+        return f"{self._model or 'policy'} at {self._endpoint}"
+
+    async def complete(
+        self, turns: Sequence[Turn], images: ImageStore, *, max_tokens: int, stop: Sequence[str], sampling: Sampling
+    ) -> Completion:
+        """Sample the next turn; raises PolicyError that names the endpoint and the remedy."""
+        await self._get_to_know()
+        request: dict[str, Any] = {
+            "model": self._model,
+            "messages": to_messages(turns, images, self._pictures),
+            "max_tokens": max_tokens,
+            "stop": list(stop) or openai.omit,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed % 2**31,
+        }
+        if self._vllm:
+            request["extra_body"] = {
+                "include_stop_str_in_output": True,
+                "skip_special_tokens": self._skip_special_tokens,
+            }
+        return await self._ask(request, stop)
+
+    async def served_models(self) -> list[str]:
+        """Return the names of the models that the endpoint serves; raises PolicyError."""
+        try:
+            reply = await self._client().models.with_raw_response.list()
+            names, self._vllm = read_models(reply.content)
+        except (openai.OpenAIError, UnusableReplyError) as error:
+            raise to_policy_error(error, self._endpoint, self._model, ()) from error
+        return names
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    async def _get_to_know(self) -> None:
+        """Learn once which models are served and by what; a list that cannot be had matters only without a model."""
+        if self._known:
+            return
+        try:
+            self._served = await self.served_models()
+        except PolicyError as error:
+            if self._asked_model is None:
+                raise
+            if isinstance(error.__cause__, openai.APIConnectionError):
+                return  # not up yet: look again at the next turn
+        if self._asked_model is None:
+            if len(self._served) != 1:
+                raise PolicyError(
+                    f"{self._endpoint} serves {', '.join(self._served[:10]) or 'no model'}.",
+                    remedy="Choose one with --model." if self._served else "Load a model in the server.",
+                )
+            self._model = self._served[0]
+        self._known = True
+
+    async def _ask(self, request: dict[str, Any], stop: Sequence[str]) -> Completion:
+        """Send the request, again after faults that may pass."""
+        attempt = 0
+        while True:
+            try:
+                reply = await self._client().chat.completions.with_raw_response.create(**request)
+                return read_completion(reply.content, stop)
+            except (openai.OpenAIError, UnusableReplyError) as error:
+                if attempt >= self._retries or not _may_pass(error):
+                    served = await self._served_now() if isinstance(error, openai.NotFoundError) else self._served
+                    raise to_policy_error(error, self._endpoint, self._model, served) from error
+                await asyncio.sleep(_pause(error, self._pause, attempt))
+            attempt += 1
+
+    async def _served_now(self) -> list[str]:
+        try:
+            return await self.served_models()
+        except PolicyError:
+            return []
+
+    def _client(self) -> openai.AsyncOpenAI:
+        """Return this event loop's client: pooled connections cannot outlive the loop that opened them."""
+        loop = asyncio.get_running_loop()
+        if loop not in self._clients:
+            local = urlsplit(self._url).hostname in _LOOPBACK
+            self._clients[loop] = openai.AsyncOpenAI(
+                base_url=self._url,
+                api_key=self._api_key,
+                timeout=self._timeout,
+                max_retries=0,  # ours below knows unusable replies too
+                http_client=openai.DefaultAsyncHttpxClient(trust_env=not local),  # no proxy on the way to this machine
+            )
+        return self._clients[loop]
+
+
+def _addresses(base_url: str) -> tuple[str, str]:
+    """Return the base URL to call, with the customary /v1 if it has no path, and the same without credentials."""
+    parts = urlsplit(base_url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"{base_url!r} is no address of a policy.", remedy="Write it as http://host:8000/v1.")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(path=path, query="", fragment="").geturl(), f"{parts.scheme}://{host}{path}"
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, openai.APIStatusError):
+        if error.code == "insufficient_quota":
+            return False
+        return error.status_code >= 500 or error.status_code in _RETRY_STATUS
+    return isinstance(error, openai.APIConnectionError | UnusableReplyError)
+
+
+def _pause(error: Exception, first: float, attempt: int) -> float:
+    """Return seconds to wait: what the server asks for, else doubling; both with jitter, so that clients spread."""
+    asked = error.response.headers.get("retry-after", "") if isinstance(error, openai.APIStatusError) else ""
+    seconds = float(asked) if asked.replace(".", "", 1).isdigit() else first * 2**attempt
+    return min(seconds, _MAX_PAUSE) * random.uniform(1.0, 1.5)

@@ -1,0 +1,147 @@
+"""What chat endpoints send back, made sense of: replies into completions, faults into errors with a remedy."""
+
+from collections.abc import Sequence
+
+import openai
+from pydantic import BaseModel, ValidationError
+
+from graphs.policies.base import Completion
+from tools.errors import PolicyError
+
+_MAX_QUOTE = 300
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Reply(BaseModel):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+class _Model(BaseModel):
+    id: str
+    owned_by: str | None = None
+
+
+class _Models(BaseModel):
+    data: list[_Model]
+
+
+class UnusableReplyError(Exception):
+    """The endpoint answered with success, but not with a completion; worth another try."""
+
+
+def read_models(body: bytes) -> tuple[list[str], bool]:
+    """Return the names of the served models and whether vLLM serves them; UnusableReplyError if it is no list."""
+    try:
+        models = _Models.model_validate_json(body).data
+    except ValidationError as error:
+        raise UnusableReplyError("its list of models cannot be read") from error
+    return [model.id for model in models], any(model.owned_by == "vllm" for model in models)
+
+
+def read_completion(body: bytes, stop: Sequence[str]) -> Completion:
+    """Read a chat completion; thinking that the server split off is put back before the text.
+
+    Raises UnusableReplyError for a body that is no completion or holds no text.
+    """
+    try:
+        reply = _Reply.model_validate_json(body)
+    except ValidationError as error:
+        start = body[:80].decode("utf-8", "replace").strip()
+        raise UnusableReplyError(f"it sent no chat completion but {start!r}") from error
+    if not reply.choices:
+        raise UnusableReplyError("it sent a completion without choices")
+    choice = reply.choices[0]
+    text = choice.message.content or ""
+    thinking = choice.message.reasoning or choice.message.reasoning_content
+    if not text.strip():
+        cut = " within the token limit" if choice.finish_reason == "length" else ""
+        raise UnusableReplyError(f"it sent an empty completion{cut}")
+    if thinking:
+        text = f"<thinking> {thinking.strip()} </thinking>\n{text.lstrip()}"
+    usage = reply.usage or _Usage()
+    finish = "length" if choice.finish_reason == "length" else "stop"
+    return Completion(
+        close_at_stop(text, stop, stopped=finish == "stop"),
+        "length" if finish == "length" else "stop",
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    )
+
+
+def close_at_stop(text: str, stop: Sequence[str], *, stopped: bool) -> str:
+    """End `text` after its first stop string, whatever the server made of stop strings.
+
+    A server that ignores them goes on behind: that is cut. A plain OpenAI server removes them: if the text `stopped`
+    inside a tag whose closing tag is a stop string, that closing tag is put back.
+    """
+    ends = [text.index(end) + len(end) for end in stop if end in text]
+    if ends:
+        return text[: min(ends)]
+    opened = [(text.rfind(end.replace("</", "<", 1)), end) for end in stop if end.startswith("</")]
+    at, end = max(opened, default=(-1, ""))
+    return text + end if stopped and at >= 0 and "</thinking>" not in text[at:] else text
+
+
+def to_policy_error(error: Exception, endpoint: str, model: str, served: Sequence[str]) -> PolicyError:
+    """Name the endpoint, what it did, and what mends it; never quotes a key."""
+    match error:
+        case UnusableReplyError():
+            return PolicyError(f"{endpoint} gave nothing usable: {error}.", remedy="Look at the server's log.")
+        case openai.APITimeoutError():
+            return PolicyError(
+                f"{endpoint} gave no answer in time.", remedy="Wait until the model has loaded, or raise the timeout."
+            )
+        case openai.APIConnectionError():
+            return PolicyError(
+                f"{endpoint} cannot be reached ({error.__cause__ or error}).",
+                remedy="Start the server (vllm serve MODEL) or correct the address.",
+            )
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return PolicyError(
+                f"{endpoint} refused the API key (HTTP {error.status_code}).", remedy="Set SEGSCOUT_API_KEY."
+            )
+        case openai.NotFoundError() if served:
+            return PolicyError(
+                f"{endpoint} has no model {model!r}; it serves {', '.join(served[:10])}.",
+                remedy=f"Use --model {served[0]}.",
+            )
+        case openai.NotFoundError():
+            return PolicyError(
+                f"{endpoint} has no chat endpoint or no model {model!r} (HTTP 404).",
+                remedy="Give an address that ends in /v1, and --model.",
+            )
+        case openai.RateLimitError():
+            return PolicyError(
+                f"{endpoint} turned the request away (HTTP 429: {_quote(error)}).",
+                remedy="Lower the concurrency, wait, or check the quota.",
+            )
+        case openai.APIStatusError() if error.status_code >= 500:
+            return PolicyError(
+                f"{endpoint} failed (HTTP {error.status_code}: {_quote(error)}).", remedy="Look at the server's log."
+            )
+        case openai.APIStatusError():
+            return PolicyError(
+                f"{endpoint} refused the request (HTTP {error.status_code}: {_quote(error)}).",
+                remedy="Check that the model takes this many images and tokens.",
+            )
+    return PolicyError(f"{endpoint}: {type(error).__name__}: {error}.", remedy="Look at the server's log.")
+
+
+def _quote(error: openai.APIStatusError) -> str:
+    return " ".join(str(error.message).split())[:_MAX_QUOTE]

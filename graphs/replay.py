@@ -1,0 +1,165 @@
+"""Replay recorded rollouts of Seg-ReSearch: does our parser act on every turn as the recorded run did?
+
+What the run acted on is read from the record itself, by the published rules (see `specs/seg-research.md` 1.3 and 6) and
+without our parser: the frame from the tool server's observation, the query by strict JSON, the answer as it was scored.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from graphs.actions import Action, Answer, LookCloser, Malformed, Search
+from graphs.dialects.base import Dialect
+from graphs.replay_record import Acted, recorded_act
+from tools.errors import InputError, boundary
+
+_TURN_START = "<|im_start|>assistant\n"
+_TURN_END = "<|im_end|>"
+_KINDS = ("search", "keyframe", "answer", "malformed")
+
+
+class Step(BaseModel):
+    """One call of the recorded tool server: the turn it was given and what it answered."""
+
+    action: str
+    obs: str | None = ""
+    invalid_reason: str | None = None
+
+
+class Record(BaseModel):
+    """The fields of a recorded rollout that replay needs."""
+
+    output: str
+    tool_interact_info: list[Step]
+    traj_stop_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A turn on which we act otherwise; an empty reason means that we do not know why."""
+
+    record: int
+    turn: int
+    recorded: dict[str, Any] | None
+    ours: dict[str, Any] | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """Counts over a file, and every turn on which we act otherwise."""
+
+    records: int
+    turns: int
+    actions: dict[str, int]
+    agree: int
+    disagree: list[Disagreement] = field(default_factory=list)
+
+    @property
+    def unexplained(self) -> int:
+        """How many disagreements have no reason."""
+        return sum(not one.reason for one in self.disagree)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, as the command prints it."""
+        return {
+            "records": self.records,
+            "turns": self.turns,
+            "actions": self.actions,
+            "agree": self.agree,
+            "disagree": [vars(one) for one in self.disagree],
+        }
+
+
+def replay_rollouts(path: Path, dialect: Dialect) -> ReplayReport:
+    """Feed every sampled turn of a rollouts file (JSON lines) through `dialect` and compare.
+
+    Raises InputError if the file is missing, empty, or not in the recorded format; the line is named.
+    """
+    records = read_records(path)
+    kinds: Counter[str] = Counter()
+    disagree: list[Disagreement] = []
+    turns = 0
+    for number, record in enumerate(records):
+        for index, text in enumerate(split_turns(record.output)):
+            turns += 1
+            action = dialect.parse(text)
+            ours = plain_action(action)
+            kinds[ours["kind"] if ours else "malformed"] += 1
+            step = record.tool_interact_info[index] if index < len(record.tool_interact_info) else None
+            acted = recorded_act(
+                text,
+                observation=step.obs if step else None,
+                refused=bool(step and step.invalid_reason),
+                stop_reason=record.traj_stop_reason,
+            )
+            if acted.action != ours:
+                disagree.append(Disagreement(number, index, acted.action, ours, explain(acted, action, ours)))
+    actions = {kind: kinds[kind] for kind in _KINDS}
+    return ReplayReport(len(records), turns, actions, turns - len(disagree), disagree)
+
+
+def read_records(path: Path) -> list[Record]:
+    """Read a rollouts file; InputError names the file and the line that cannot be read."""
+    remedy = "Give a .jsonl file of recorded Seg-ReSearch rollouts."
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.", remedy=remedy)
+    records: list[Record] = []
+    with boundary(InputError, f"cannot read {path}", remedy=remedy), path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                records.append(Record.model_validate_json(line))
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(key) for key in first["loc"]) or "JSON"
+                raise InputError(f"{path}, line {number}: {where}: {first['msg']}.", remedy=remedy) from error
+    if not records:
+        raise InputError(f"{path} holds no records.", remedy=remedy)
+    return records
+
+
+def split_turns(output: str) -> list[str]:
+    """Split a decoded output into the turns that the policy sampled, without the turn tokens."""
+    return [piece.split(_TURN_END, 1)[0].rstrip("\n") for piece in output.split(_TURN_START)]
+
+
+def plain_action(action: Action) -> dict[str, Any] | None:
+    """Return an action in the recorded run's terms (boxes and points in 0..1000), None if there is none."""
+    match action:
+        case Search(queries):
+            return {"kind": "search", "queries": [[query.tool, query.query] for query in queries]}
+        case LookCloser(frame):
+            return {"kind": "keyframe", "frame": frame}
+        case Answer(targets) if not targets:
+            return {"kind": "answer", "absent": True}
+        case Answer(targets):
+            box = [round(value * 1000, 6) for value in targets[0].box or ()]
+            point = [round(value * 1000, 6) for value in (targets[0].points or ((),))[0]]
+            more = {"more": len(targets) - 1} if len(targets) > 1 else {}
+            return {"kind": "answer", "box": box, "point": point, **more}
+    return None
+
+
+def explain(acted: Acted, action: Action, ours: dict[str, Any] | None) -> str:
+    """Return why we knowingly act otherwise than the recorded run, or nothing if we do not know."""
+    recorded = acted.action
+    absent = isinstance(action, Answer) and action.absent
+    if acted.why:
+        return acted.why if not isinstance(action, Malformed) else ""
+    if absent and recorded and not any(recorded.get("box", [1])):
+        return "an all-zero box says that the target is absent; the run scored it as a box"
+    if recorded is None or ours is None or recorded["kind"] != "answer" or ours["kind"] != "answer":
+        return ""
+    if recorded["box"] == ours.get("box") and not recorded["point"]:
+        return "the run ignored the point, whose key it misspelled; it is read here"
+    if recorded["box"] == ours.get("box"):
+        return "the point is unusable (wrong length or a mere filler); the box alone is used here"
+    clamped = [min(max(value, 0), 1000) for value in recorded["box"] if isinstance(value, int | float)]
+    if ours.get("box") and sorted(clamped) == sorted(ours["box"]):
+        return "the box is put in order and clamped to the frame here"
+    return ""

@@ -1,0 +1,113 @@
+"""Lay samples out in batches of fixed shape, rendered by worker processes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rl.sft.samples import Sample
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The fixed shape of a batch: rows, tokens a row, trained tokens a row, and picture slots by side in pixels."""
+
+    rows: int
+    length: int
+    trained: int
+    slots: Mapping[int, int]
+
+
+@dataclass
+class Batch:
+    """Tensors of one batch.
+
+    ids, source int64 (rows, length) and positions int64 (3, rows, length), as `FastPolicy.hidden` wants them; images:
+    uint8 (slots, side, side, 3) by side; at int64 (rows, trained): where a trained token is predicted from; targets
+    int64 (rows, trained): the token, -1 for none.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    source: Tensor
+    images: dict[int, Tensor]
+    at: Tensor
+    targets: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move to a device, asynchronously when pinned."""
+        move = {"device": device, "non_blocking": True}
+        return Batch(
+            self.ids.to(**move).long(),
+            self.positions.to(**move).long(),
+            self.source.to(**move).long(),
+            {side: images.to(**move) for side, images in self.images.items()},
+            self.at.to(**move).long(),
+            self.targets.to(**move).long(),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """Pin every tensor, as DataLoader asks."""
+        return Batch(
+            self.ids.pin_memory(),
+            self.positions.pin_memory(),
+            self.source.pin_memory(),
+            {side: images.pin_memory() for side, images in self.images.items()},
+            self.at.pin_memory(),
+            self.targets.pin_memory(),
+        )
+
+
+def collate(samples: Sequence[Sample], shape: Shape, pad: int, image_pad: int) -> Batch:
+    """Lay samples out; a sample that does not fit (too long, or no picture slot left) leaves its row empty."""
+    batch = Batch(
+        torch.full((shape.rows, shape.length), pad, dtype=torch.int32),
+        torch.zeros((3, shape.rows, shape.length), dtype=torch.int32),
+        torch.full((shape.rows, shape.length), -1, dtype=torch.int32),
+        {side: torch.zeros((count, side, side, 3), dtype=torch.uint8) for side, count in shape.slots.items()},
+        torch.zeros((shape.rows, shape.trained), dtype=torch.int32),
+        torch.full((shape.rows, shape.trained), -1, dtype=torch.int32),
+    )
+    first_row = _first_rows(shape)
+    used = dict.fromkeys(shape.slots, 0)
+    for row, sample in enumerate(samples):
+        at = np.flatnonzero(sample.trained)
+        wanted = [image.shape[0] for image in sample.images]
+        fits = all(used[side] + wanted.count(side) <= shape.slots[side] for side in set(wanted))
+        if len(sample.ids) > shape.length or len(at) > shape.trained or not fits:
+            continue
+        source = np.full(len(sample.ids), -1, np.int64)
+        rows: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]] = []
+        for image in sample.images:
+            side, tokens = image.shape[0], (image.shape[0] // 32) ** 2
+            batch.images[side][used[side]] = torch.from_numpy(image)
+            rows.append(first_row[side] + used[side] * tokens + np.arange(tokens))
+            used[side] += 1
+        if rows:
+            source[sample.ids == image_pad] = np.concatenate(rows)
+        length = len(sample.ids)
+        batch.ids[row, :length] = torch.from_numpy(sample.ids)
+        batch.positions[:, row, :length] = torch.from_numpy(sample.positions).int()
+        batch.source[row, :length] = torch.from_numpy(source).int()
+        batch.at[row, : len(at)] = torch.from_numpy(at - 1).int()
+        batch.targets[row, : len(at)] = torch.from_numpy(sample.ids[at])
+    return batch
+
+
+def _first_rows(shape: Shape) -> dict[int, int]:
+    """Tell where the embeddings of each size begin when all sizes are joined in the order of `slots`."""
+    starts, start = {}, 0
+    for side, count in shape.slots.items():
+        starts[side] = start
+        start += count * (side // 32) ** 2
+    return starts
+
+
+def split_seeds(seed: int, worker: int, workers: int) -> Iterator[np.random.Generator]:
+    """Yield one generator a batch; batches differ between workers and between steps, and depend on the seed alone."""
+    number = worker
+    while True:
+        yield np.random.default_rng((seed, number))
+        number += workers

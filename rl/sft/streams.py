@@ -1,0 +1,93 @@
+"""Endless streams of batches for the two stages, rendered in worker processes; batch i depends on (seed, i) alone."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from evals.emblems.names import Split
+from evals.emblems.world import make_world
+from graphs.conversation import Turn
+from graphs.dialects.seg_research import SegResearch
+from graphs.policies.chatml import ChatML
+from rl.sft.batches import Batch, Shape, collate
+from rl.sft.perception import clip_sample, emblem_sample, picture_sample
+from rl.sft.samples import Pictures, tokenise
+from rl.sft.trajectories import Library, draw_trajectory
+
+Draw = Callable[[np.random.Generator, int], tuple[list[Turn], Pictures]]
+"""Draw the sample of a row."""
+
+_BATCHES_A_WORLD = 4
+
+
+@dataclass(frozen=True)
+class Stream(IterableDataset[Batch]):  # type: ignore[misc]
+    """Batches of one stage ("perception" or "trajectories") of one split."""
+
+    stage: str
+    tokenizer_file: Path
+    dialect: SegResearch
+    shape: Shape
+    split: Split
+    seed: int
+    first: int = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        number, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
+
+        def encode(text: str) -> list[int]:
+            return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+        chatml = ChatML(encode)
+        pad = tokenizer.token_to_id("<|endoftext|>")
+        batch_number, made, draw = self.first + number, 0, None
+        while True:
+            if draw is None or made % _BATCHES_A_WORLD == 0:
+                draw = self._drawer(batch_number)
+            rng = np.random.default_rng((self.seed, batch_number, 1))
+            samples = [tokenise(chatml, encode, *draw(rng, row)) for row in range(self.shape.rows)]
+            yield collate(samples, self.shape, pad, chatml.image_pad)
+            batch_number, made = batch_number + step, made + 1
+
+    def _drawer(self, number: int) -> Draw:
+        world_seed = self.seed * 1_000_003 + number
+        if self.stage == "trajectories":
+            library = Library.draw(world_seed, split=self.split)
+            return lambda rng, row: draw_trajectory(rng, library, self.dialect)
+        world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots
+        small, large = slots[view.image_size], slots[view.keyframe_size]
+
+        def draw(rng: np.random.Generator, row: int) -> tuple[list[Turn], Pictures]:
+            if row < small:
+                return emblem_sample(rng, world, view)
+            return picture_sample(rng, view) if row < small + large else clip_sample(rng, view)
+
+        return draw
+
+
+def loader(stream: Stream, workers: int, *, pin: bool) -> "DataLoader[Batch]":
+    """Render batches ahead in worker processes."""
+    return DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin,
+        prefetch_factor=3 if workers else None,
+        # A forked worker can inherit a lock that a thread of this process holds; a fresh one cannot.
+        multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -1,0 +1,256 @@
+"""Train the embedded policy from random weights: perception first, then trajectories with observations masked.
+
+    python -m rl.sft.train rl/sft/configs/embedded.toml --out runs/policy
+
+One GPU is enough. A killed run goes on where its last checkpoint stands when the same command is given again.
+"""
+
+import json
+import logging
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from graphs.dialects.seg_research import SegResearch
+from graphs.profiles import get_profile
+from rl.sft.batches import Batch, Shape
+from rl.sft.loss import CoordinateLoss, Scores
+from rl.sft.model import FastPolicy, PolicySize, make_policy
+from rl.sft.optimizers import Optimizers
+from rl.sft.streams import Stream, loader
+from rl.sft.tokenizer import NUMBERS, SPECIAL, save_tokenizer, train_tokenizer
+from rl.sft.vocabulary import sample_texts
+
+log = logging.getLogger("segscout.sft")
+_OPENS = ('{"bbox_2d": [', '], "point_2d": [', ", ", " [")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage: its data, its length (steps, or minutes if they end first) and its learning rate."""
+
+    name: str
+    steps: int
+    minutes: float
+    learning_rate: float
+    warmup: int
+    rows: int
+    length: int
+    trained: int
+    slots: dict[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run, as its TOML file states it."""
+
+    seed: int
+    vocabulary: int
+    sigma: float
+    workers: int
+    matrix_optimizer: str
+    weight_decay: float
+    log_every: int
+    save_minutes: float
+    size: PolicySize
+    stages: tuple[Stage, ...]
+
+    @staticmethod
+    def load(path: Path) -> "Recipe":
+        """Read a recipe file."""
+        raw = tomllib.loads(path.read_text())
+        stages = tuple(
+            Stage(**{**stage, "slots": {int(side): count for side, count in stage["slots"].items()}})
+            for stage in raw.pop("stages")
+        )
+        size = raw.pop("size", {})
+        if "deepstack" in size:
+            size["deepstack"] = tuple(size["deepstack"])
+        return Recipe(**raw, size=PolicySize(**size), stages=stages)
+
+
+class Trainer:
+    """Hold the model, its optimizers and where the run stands."""
+
+    def __init__(self, recipe: Recipe, out: Path, device: torch.device) -> None:
+        self.recipe, self.out, self.device = recipe, out, device
+        dialect = get_profile("embedded").make_dialect()
+        assert isinstance(dialect, SegResearch)
+        self.dialect = dialect
+        self.tokenizer = self._tokenizer()
+        ids = {token: int(self.tokenizer.token_to_id(token)) for token in SPECIAL}
+        self.model = make_policy(recipe.size, ids, recipe.vocabulary, recipe.seed).to(device)
+        self.fast = FastPolicy(self.model, compiled=device.type == "cuda")
+        self.pad = ids["<|endoftext|>"]
+        opens = [self._one_id(text) for text in _OPENS]
+        numbers = [int(self.tokenizer.token_to_id(number)) for number in NUMBERS]
+        self.loss = CoordinateLoss(numbers, opens, recipe.vocabulary, recipe.sigma, device)
+        self.history: list[dict[str, Any]] = []
+        self.stage, self.step, self.spent = 0, 0, 0.0
+        self.optimizers = Optimizers(self.model, recipe.matrix_optimizer, recipe.weight_decay)
+
+    def _tokenizer(self) -> Tokenizer:
+        folder = self.out / "policy"
+        if not (folder / "tokenizer.json").exists():
+            log.info("training the tokenizer")
+            save_tokenizer(train_tokenizer(sample_texts(self.recipe.seed), self.recipe.vocabulary), folder)
+        return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def _one_id(self, text: str) -> int:
+        # A number must follow, or the comma would end the text and be cut differently.
+        return int(self.tokenizer.encode(f"ring{text}7" if text == " [" else f"5{text}7").ids[1])
+
+    def run(self) -> None:
+        """Run the stages that are left, saving as it goes."""
+        self._resume()
+        while self.stage < len(self.recipe.stages):
+            self._run_stage(self.recipe.stages[self.stage])
+            self.stage, self.step, self.spent = self.stage + 1, 0, 0.0
+            self.optimizers = Optimizers(self.model, self.recipe.matrix_optimizer, self.recipe.weight_decay)
+            self.save()
+
+    def _run_stage(self, stage: Stage) -> None:
+        log.info("stage %s: up to %d steps or %.1f minutes", stage.name, stage.steps, stage.minutes)
+        shape = Shape(stage.rows, stage.length, stage.trained, stage.slots)
+        held_out = [next(iter(self._batches(stage, shape, "val", 0))).to(self.device)]
+        batches = self._batches(stage, shape, "train", self.step)
+        began, saved, window = time.monotonic() - self.spent * 60, time.monotonic(), _Window()
+        while True:
+            self.spent = (time.monotonic() - began) / 60
+            progress = max(self.step / stage.steps, self.spent / stage.minutes)
+            if progress >= 1:
+                break
+            rate = self.optimizers.set_rate(stage.learning_rate, self.step, stage.warmup, progress)
+            scores = self._train_step(next(batches).to(self.device))
+            self.step += 1
+            window.add(scores, stage.rows)
+            if self.step % self.recipe.log_every == 0:
+                line = window.summary() | {"stage": stage.name, "step": self.step, "rate": rate}
+                if self.step % (10 * self.recipe.log_every) == 0:
+                    line |= self._evaluate(held_out)
+                self._note(line | {"minutes": self.spent})
+                window = _Window()
+            if time.monotonic() - saved > self.recipe.save_minutes * 60:
+                self.save()
+                saved = time.monotonic()
+        self._note(self._evaluate(held_out) | {"stage": stage.name, "step": self.step, "minutes": self.spent})
+
+    def _batches(self, stage: Stage, shape: Shape, split: str, first: int) -> Iterator[Batch]:
+        tokens = self.out / "policy" / "tokenizer.json"
+        seed = self.recipe.seed * 10 + self.recipe.stages.index(stage)
+        stream = Stream(stage.name, tokens, self.dialect, shape, "val" if split == "val" else "train", seed, first)
+        workers = self.recipe.workers if split == "train" else 0
+        return iter(loader(stream, workers, pin=self.device.type == "cuda"))
+
+    def _forward(self, batch: Batch) -> Scores:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            encoded = [self.fast.encode_pictures(images) for images in batch.images.values()]
+            pictures = [torch.cat(layer) for layer in zip(*encoded, strict=True)]
+            hidden = self.fast.hidden(batch.ids, batch.positions, batch.source, pictures)
+            rows = torch.arange(len(batch.ids), device=hidden.device)[:, None]
+            logits = self.model.lm_head(hidden[rows, batch.at]).flatten(0, 1)
+        previous = batch.ids.gather(1, batch.at).flatten()
+        return self.loss(logits, batch.targets.flatten(), previous)
+
+    def _train_step(self, batch: Batch) -> Scores:
+        self.model.train()
+        scores = self._forward(batch)
+        scores.loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizers.step()
+        return scores
+
+    @torch.no_grad()
+    def _evaluate(self, batches: list[Batch]) -> dict[str, float]:
+        self.model.eval()
+        window = _Window()
+        for batch in batches:
+            window.add(self._forward(batch), len(batch.ids))
+        return {f"held_out_{k}": v for k, v in window.summary().items() if k != "samples_per_second"}
+
+    def _note(self, line: dict[str, Any]) -> None:
+        self.history.append(line)
+        log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()))
+        with (self.out / "log.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def save(self) -> None:
+        """Write the weights as bf16 safetensors, and the state that a later run resumes from."""
+        weights = {
+            name: tensor.detach().to(torch.bfloat16)
+            for name, tensor in self.model.state_dict().items()
+            if name != "lm_head.weight"  # tied to the token embeddings
+        }
+        self.model.save_pretrained(self.out / "policy", state_dict=weights, max_shard_size="12MB")
+        config = self.out / "policy" / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "bfloat16"}, indent=1) + "\n")
+        state = {
+            "model": self.model.state_dict(),
+            "optimizers": self.optimizers.state(),
+            "stage": self.stage,
+            "step": self.step,
+            "spent": self.spent,
+            "history": self.history,
+        }
+        torch.save(state, self.out / "resume.tmp")
+        (self.out / "resume.tmp").replace(self.out / "resume.pt")
+        note = {"recipe": asdict(self.recipe), "torch": torch.__version__, "history": self.history}
+        (self.out / "training.json").write_text(json.dumps(note) + "\n")
+
+    def _resume(self) -> None:
+        if not (self.out / "resume.pt").exists():
+            return
+        state = torch.load(self.out / "resume.pt", map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizers.load(state["optimizers"])
+        self.stage, self.step, self.spent = state["stage"], state["step"], state["spent"]
+        self.history = state["history"]
+        log.info("resumed in stage %d at step %d", self.stage, self.step)
+
+
+class _Window:
+    """Sum scores over some steps, on the device, so that no step waits for the host."""
+
+    def __init__(self) -> None:
+        self._sums: list[Tensor] = []
+        self._samples, self._began = 0, time.monotonic()
+
+    def add(self, scores: Scores, samples: int) -> None:
+        values = (scores.loss, scores.right_words, scores.words, scores.near_numbers, scores.numbers)
+        self._sums.append(torch.stack([value.detach().double() for value in values]))
+        self._samples += samples
+
+    def summary(self) -> dict[str, float]:
+        total = torch.stack(self._sums).sum(0).cpu().numpy()
+        loss, right, words, near, numbers = (float(v) for v in total)
+        return {
+            "loss": loss / len(self._sums),
+            "words": right / max(words, 1.0),
+            "coordinates": near / max(numbers, 1.0),
+            "samples_per_second": self._samples / (time.monotonic() - self._began),
+        }
+
+
+def main(recipe: Path, out: Path = Path("runs/policy"), device: str = "") -> None:
+    """Train the embedded policy by a recipe file; results land in OUT/policy."""
+    out.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        handlers=[logging.StreamHandler(), logging.FileHandler(out / "train.log")],
+    )
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    torch.set_float32_matmul_precision("high")
+    Trainer(Recipe.load(recipe), out, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))).run()
+
+
+if __name__ == "__main__":
+    typer.run(main)

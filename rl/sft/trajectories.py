@@ -1,0 +1,92 @@
+"""Stage two: whole trajectories of the oracle, with real retrieval; observations are never trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evals.emblems.names import Split
+from evals.emblems.oracle import Oracle, OracleLost, emblem_picture
+from evals.emblems.tasks import ABILITIES, Ability, EmblemTask, draw_task, shown_frames
+from evals.emblems.world import World, make_world
+from graphs.actions import LookCloser, Search
+from graphs.conversation import Turn
+from graphs.dialects.base import Dialect, ShownFrame, ShownImage
+from rl.sft.samples import Pictures, said
+from tools.knowledge import ImageRecord, KnowledgeBase, TextRecord
+from tools.media import resize_square
+
+MIX: dict[Ability, float] = {"in-video": 0.16, "one-hop": 0.24, "multi-hop": 0.22, "relational": 0.22, "absent": 0.16}
+"""How often each ability is drawn."""
+SINGLE_IMAGE_SHARE = 0.08
+NO_SEARCH_SHARE = 0.05
+RESULTS = 2
+
+
+@dataclass(frozen=True)
+class Library:
+    """A world with its knowledge base; small, and drawn anew often, so that facts cannot be memorised."""
+
+    world: World
+    knowledge: KnowledgeBase
+
+    @staticmethod
+    def draw(seed: int, teams: int = 200, split: Split = "train") -> "Library":
+        """Draw a world of a split and index its records."""
+        world = make_world(split, seed, teams)
+        texts = [TextRecord(number, f"{title}\n{body}") for number, (title, body) in enumerate(world.records())]
+        images = [ImageRecord(n, team.name, f"{n}.png", f"{n}.png") for n, team in enumerate(world.teams)]
+        return Library(world, KnowledgeBase.from_records(texts, images))
+
+
+def draw_trajectory(rng: np.random.Generator, library: Library, dialect: Dialect) -> tuple[list[Turn], Pictures]:
+    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again."""
+    while True:
+        ability = ABILITIES[int(rng.choice(len(ABILITIES), p=[MIX[a] for a in ABILITIES]))]
+        frames = 1 if rng.random() < SINGLE_IMAGE_SHARE else 16
+        task = draw_task(rng, library.world, ability, "", frames)
+        search = bool(rng.random() >= NO_SEARCH_SHARE) or (task.team is not None and ability == "absent")
+        guess = int(rng.integers(len(task.clip.movers)))
+        try:
+            return play(task, library, dialect, search=search, guess=guess)
+        except OracleLost:
+            continue
+
+
+def play(
+    task: EmblemTask, library: Library, dialect: Dialect, *, search: bool = True, guess: int = 0
+) -> tuple[list[Turn], Pictures]:
+    """Play a task as the graph would, without the graph's machinery; returns the conversation and its pictures.
+
+    A test holds this against the graph itself: same turns, same pictures.
+    """
+    view, pictures = dialect.view, Pictures()
+    frames = shown_frames(len(task.clip), view.frames)
+    shown = [ShownFrame(f, pictures.put(resize_square(task.clip[f], view.frame_size))) for f in frames]
+    oracle = Oracle(task, library.world, frames, search=search, guess=guess)
+    turns = [said("system", dialect.system(search=search)), said("user", *dialect.task(task.query, shown))]
+    observation = ""
+    while True:
+        text = oracle.turn(observation)
+        turns.append(said("assistant", text))
+        action = dialect.parse(text)
+        if isinstance(action, Search):
+            query = action.queries[0]
+            if query.tool == "text_search":
+                parts = dialect.text_results(library.knowledge.search_text(query.query, RESULTS))
+            else:
+                parts = dialect.image_results(_pictures_of(library, query.query, pictures, view.image_size))
+        elif isinstance(action, LookCloser):
+            image = resize_square(task.clip[action.frame], view.keyframe_size)
+            parts = dialect.keyframe(ShownFrame(action.frame, pictures.put(image)))
+        else:
+            return turns, pictures
+        turns.append(said("user", *parts))
+        observation = turns[-1].text
+
+
+def _pictures_of(library: Library, query: str, pictures: Pictures, side: int) -> Sequence[ShownImage]:
+    return [
+        ShownImage(match.record.name, pictures.put(emblem_picture(library.world, int(match.record.id), side)))
+        for match in library.knowledge.match_images(query, 1)
+    ]

@@ -1,0 +1,271 @@
+import asyncio
+import base64
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import PIL.Image
+import pytest
+from chat_server import ChatServer, chat_server, error, hang, models, said, send
+from graph_stubs import clip, context
+
+from graphs.conversation import ImageRef, Text, Turn
+from graphs.dialects.seg_research import answer_turn, keyframe_turn
+from graphs.endings import Ending
+from graphs.episode import Task, run_episode
+from graphs.policies.base import Completion, Sampling
+from graphs.policies.openai import OpenAIPolicy
+from graphs.policies.openai_messages import PictureCache
+from graphs.policies.openai_replies import close_at_stop
+from tools.errors import InputError, PolicyError
+from tools.image_store import ImageStore
+
+STOP = ("</search>", "</keyframe>", "</answer>")
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with chat_server() as running:
+        yield running
+
+
+def policy(server: ChatServer, **settings: object) -> OpenAIPolicy:
+    return OpenAIPolicy(server.url, **({"retries": 2, "pause": 0.01, "timeout": 5.0} | settings))  # type: ignore[arg-type]
+
+
+async def ask(policy: OpenAIPolicy, *turns: Turn, images: ImageStore | None = None) -> Completion:
+    conversation = turns or (Turn("user", (Text("hi"),)),)
+    return await policy.complete(
+        conversation, images or ImageStore(), max_tokens=50, stop=STOP, sampling=Sampling(temperature=0.5, seed=3)
+    )
+
+
+async def failure(policy: OpenAIPolicy) -> str:
+    with pytest.raises(PolicyError) as caught:
+        await ask(policy)
+    return str(caught.value)
+
+
+async def test_a_completion_with_usage(server: ChatServer) -> None:
+    asked = policy(server)
+    completion = await ask(asked)
+    assert completion == Completion("hello", "stop", 11, 7)
+    request = server.requests[0]
+    assert request["model"] == "small"
+    assert (request["max_tokens"], request["temperature"], request["seed"]) == (50, 0.5, 3)
+    assert request["stop"] == list(STOP)
+    assert request["include_stop_str_in_output"] is True
+    assert "small" in asked.name
+    await ask(asked)
+    assert server.listed == 1
+
+
+async def test_plain_openai_servers_get_no_extensions(server: ChatServer) -> None:
+    server.models = models("gpt", owner="openai")
+    server.answers = [said("<thinking> a </thinking>\n<keyframe> 8 ")]
+    completion = await ask(policy(server))
+    assert completion.text == "<thinking> a </thinking>\n<keyframe> 8 </keyframe>"
+    assert "include_stop_str_in_output" not in server.requests[0]
+
+
+async def test_pictures_travel_exactly_and_are_encoded_once(server: ChatServer) -> None:
+    images = ImageStore()
+    picture = np.random.default_rng(0).integers(0, 255, (8, 6, 3), np.uint8)
+    ref = ImageRef(images.put(picture), 6, 8)
+    turns = (
+        Turn("system", (Text("s"),)),
+        Turn("user", (Text("a "), Text("b "), ref, Text("c"))),
+        Turn("assistant", (Text("d <|image_pad|> <answer>"),)),
+        Turn("user", (ref,)),
+    )
+    await ask(policy(server), *turns, images=images)
+    system, first, reply, second = server.requests[0]["messages"]
+    assert system == {"role": "system", "content": "s"}
+    assert [part["type"] for part in first["content"]] == ["text", "image_url", "text"]
+    assert first["content"][0]["text"] == "a b "
+    uri = first["content"][1]["image_url"]["url"]
+    assert uri == second["content"][0]["image_url"]["url"]
+    decoded = PIL.Image.open(io.BytesIO(base64.b64decode(uri.removeprefix("data:image/png;base64,"))))
+    assert np.array_equal(np.asarray(decoded), picture)
+    assert "<|" not in reply["content"]
+    assert "<answer>" in reply["content"]
+    cache = PictureCache("jpeg")
+    assert cache.get(ref, images) is cache.get(ref, images)
+    assert cache.get(ref, images).startswith("data:image/jpeg;")
+
+
+def test_the_picture_cache_is_bounded() -> None:
+    images = ImageStore()
+    refs = [ImageRef(images.put(np.full((64, 64, 3), i, np.uint8)), 64, 64) for i in range(9)]
+    cache = PictureCache(max_chars=1000)
+    for ref in refs:
+        cache.get(ref, images)
+    assert len(cache._uris) < 9
+    assert cache._chars == sum(map(len, cache._uris.values())) <= 1000
+
+
+# Every fault names the endpoint and the remedy.
+
+
+async def test_nobody_listens() -> None:
+    for model in (None, "small"):
+        text = await failure(OpenAIPolicy("http://127.0.0.1:9/v1", model=model, retries=1, pause=0.01))
+        assert "http://127.0.0.1:9/v1 cannot be reached" in text
+        assert "vllm serve" in text
+
+
+async def test_an_unknown_model_lists_the_served_ones(server: ChatServer) -> None:
+    server.answers = [error(404, "The model `big` does not exist.")]
+    text = await failure(policy(server, model="big"))
+    assert "no model 'big'" in text
+    assert "--model small" in text
+    assert len(server.requests) == 1
+
+
+async def test_a_wrong_path_says_so(server: ChatServer) -> None:
+    server.models = server.answers[0] = send(b"not found", status=404, kind="text/plain")
+    assert "/v1" in await failure(policy(server, model="big"))
+    assert "/v1" in await failure(policy(server))
+
+
+async def test_several_models_must_be_chosen_from(server: ChatServer) -> None:
+    server.models = models("a", "b")
+    assert "serves a, b" in await failure(policy(server))
+    server.models = models()
+    assert "serves no model" in await failure(policy(server))
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key(server: ChatServer, status: int) -> None:
+    server.answers = [error(status, "bad key sk-secret")]
+    text = await failure(policy(server, api_key="sk-secret"))
+    assert "API key" in text
+    assert "sk-secret" not in text
+    assert server.keys == ["Bearer sk-secret"]
+
+
+async def test_too_many_requests_are_waited_for(server: ChatServer) -> None:
+    server.answers = [error(429, "slow down", Retry_After="0.02"), said("hello")]
+    assert (await ask(policy(server))).text == "hello"
+    server.requests.clear()
+    server.answers = [error(429, "slow down")]
+    assert "HTTP 429" in await failure(policy(server))
+    assert len(server.requests) == 3
+    server.requests.clear()
+    server.answers = [error(429, "no money", code="insufficient_quota")]
+    assert "quota" in await failure(policy(server))
+    assert len(server.requests) == 1
+
+
+async def test_a_failing_server_is_tried_again(server: ChatServer) -> None:
+    server.answers = [error(500, "oops"), error(503, "oops"), said("hello")]
+    assert (await ask(policy(server))).text == "hello"
+    server.requests.clear()
+    server.answers = [error(500, "CUDA out of memory")]
+    assert "CUDA out of memory" in await failure(policy(server))
+
+
+async def test_a_bad_request_is_quoted_and_not_repeated(server: ChatServer) -> None:
+    server.answers = [error(400, "maximum context length is 4096 tokens")]
+    assert "maximum context length" in await failure(policy(server))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        said(""),
+        said(None),
+        said("  \n"),
+        said("", finish="length"),
+        send(b"<html>proxy</html>", kind="text/html"),
+        send(b"{", kind="application/json"),
+        send({"ok": True}),
+        send({"choices": []}),
+        send({"choices": [{"message": None}]}),
+        send([1, 2]),
+        send(b"\xff\xfe\x00"),
+        send({"choices": "x" * 1000}, cut=200),
+        lambda handler: handler.wfile.write(b"garbage\r\n\r\n"),
+        lambda handler: handler.connection.close(),
+    ],
+)
+async def test_unusable_replies(server: ChatServer, answer: object) -> None:
+    server.answers = [answer]  # type: ignore[list-item]
+    text = await failure(policy(server, retries=1))
+    assert server.url in text
+    assert len(server.requests) == 2
+    server.requests.clear()
+    server.answers.append(said("hello"))
+    assert (await ask(policy(server, retries=1))).text == "hello"
+
+
+async def test_a_hanging_server(server: ChatServer) -> None:
+    server.answers = [hang(2)]
+    assert "no answer in time" in await failure(policy(server, timeout=0.1, retries=1))
+
+
+async def test_a_cut_completion_is_reported_as_such(server: ChatServer) -> None:
+    server.answers = [said("<thinking> long", finish="length")]
+    completion = await ask(policy(server))
+    assert completion == Completion("<thinking> long", "length", 11, 7)
+
+
+async def test_split_off_reasoning_is_put_back(server: ChatServer) -> None:
+    server.answers = [said("<keyframe> 8 ", reasoning_content="hm\n")]
+    assert (await ask(policy(server))).text == "<thinking> hm </thinking>\n<keyframe> 8 </keyframe>"
+
+
+async def test_a_reply_without_usage(server: ChatServer) -> None:
+    server.answers = [send({"choices": [{"message": {"content": "x"}}]})]
+    assert await ask(policy(server)) == Completion("x", "stop", 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sampled", "closed"),
+    [
+        ("<keyframe> 8 </keyframe>", "<keyframe> 8 </keyframe>"),
+        ("<keyframe> 8 ", "<keyframe> 8 </keyframe>"),
+        ("<search> a </search> and a dreamt result <answer> b", "<search> a </search>"),
+        ("<thinking> <search> it? </thinking> no", "<thinking> <search> it? </thinking> no"),
+        ("<thinking> plan </thinking>", "<thinking> plan </thinking>"),
+    ],
+)
+def test_text_ends_at_the_first_stop_string(sampled: str, closed: str) -> None:
+    assert close_at_stop(sampled, STOP, stopped=True) == closed
+
+
+def test_a_cut_tag_is_not_closed() -> None:
+    assert close_at_stop("<keyframe> 1", STOP, stopped=False) == "<keyframe> 1"
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "file:///etc/passwd", "http://"])
+def test_no_address(url: str) -> None:
+    with pytest.raises(InputError):
+        OpenAIPolicy(url)
+
+
+def test_addresses_are_completed_and_credentials_stay_out_of_names() -> None:
+    assert OpenAIPolicy("http://host:8000").name == "policy at http://host:8000/v1"
+    assert OpenAIPolicy("https://u:secret@host/v1/chat/completions", model="m").name == "m at https://host/v1"
+
+
+def test_one_policy_serves_several_event_loops(server: ChatServer) -> None:
+    shared = policy(server)
+    for _ in range(2):
+        assert asyncio.run(ask(shared)).text == "hello"
+
+
+async def test_a_whole_episode_over_http(server: ChatServer) -> None:
+    server.answers = [
+        said(keyframe_turn("closer", 2).removesuffix("</keyframe>")),
+        said(answer_turn("there", (0.1, 0.2, 0.5, 0.6), (0.2, 0.3))),
+    ]
+    result = await run_episode(Task("the emblem", clip()), context(policy(server)))
+    assert result.found
+    assert result.keyframe == 2
+    assert result.usage.completion_tokens == 14
+    server.answers = [error(500, "gone")]
+    result = await run_episode(Task("the emblem", clip()), context(policy(server)))
+    assert result.ending is Ending.POLICY_BROKEN
+    assert server.url in result.failure["message"]  # type: ignore[index]

@@ -1,0 +1,29 @@
+import pytest
+
+from graphs.dialects.base import View
+from graphs.profiles import PROFILES, get_profile, make_dialect
+from tools.errors import InputError
+
+
+def test_sizes_are_those_that_the_checkpoints_expect() -> None:
+    embedded = get_profile("embedded")
+    assert embedded.view == View(frames=4, frame_size=224, keyframe_size=448, image_size=128)
+    assert len(embedded.make_dialect().system(search=True)) < 80
+    for name in ("seg-research-4b", "qwen3-vl"):
+        profile = get_profile(name)
+        assert profile.view == View(frames=6, frame_size=448, keyframe_size=864, image_size=256)
+        assert "<tools>" in profile.make_dialect().system(search=True)
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=str)
+def test_every_size_is_a_multiple_of_the_image_cell(profile) -> None:  # type: ignore[no-untyped-def]
+    view = profile.view
+    assert not [side for side in (view.frame_size, view.keyframe_size, view.image_size) if side % 32]
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    assert make_dialect("seg-research", get_profile("embedded").view).name == "seg_research"
+    with pytest.raises(InputError, match="embedded"):
+        get_profile("gpt")
+    with pytest.raises(InputError, match="seg_research"):
+        make_dialect("klingon", get_profile("embedded").view)
