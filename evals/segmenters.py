@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from evals.emblems.clips import make_clip
 from evals.emblems.sprites import SHAPES
 from evals.emblems.world import ALL_EMBLEMS
+from evals.metrics.intervals import bootstrap_mean
+from evals.metrics.overlap import mask_iou
 from tools.image_store import Image
 from tools.segmenters.base import Box, Frames, Mask, Prompt, Segment, Segmenter
 from tools.segmenters.prompts import box_of
 
 LEAST_SHARE = 0.5
 """Emblems of which less than this part is visible are not asked for."""
-BOOTSTRAPS = 1000
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,6 @@ def _corners(prompt: Prompt) -> tuple[int, int, int, int]:
     return round(x1), round(y1), round(x2), round(y2)
 
 
-def mask_iou(one: Mask, other: Mask) -> float:
-    """Return the IoU of two boolean masks of one shape; two empty ones agree."""
-    either = int((one | other).sum())
-    return float((one & other).sum() / either) if either else 1.0
-
-
 def jittered(rng: np.random.Generator, box: Box, pixels: float, height: int, width: int) -> Box:
     """Move each edge of a box by up to `pixels`, uniformly; stay inside the picture and at least 4 pixels wide."""
     x1, y1, x2, y2 = np.array(box) + rng.uniform(-pixels, pixels, 4)
@@ -105,13 +99,13 @@ def emblem_cases(count: int, *, seed: int, jitter: float) -> Iterator[Case]:
         place = int(np.flatnonzero(order == 0)[0])
         truth = clip.mask(0, place)
         box = box_of(truth)
-        if box is None or truth.sum() < LEAST_SHARE * _whole_area(clip.movers[place].size, wanted):
+        if box is None or truth.sum() < LEAST_SHARE * whole_area(clip.movers[place].size, wanted):
             continue
         yield Case(clip[0], jittered(rng, box, jitter, *truth.shape), truth, wanted)
         number += 1
 
 
-def _whole_area(size: int, shape: str) -> float:
+def whole_area(size: int, shape: str) -> float:
     """Estimate from below the pixels that an unhidden emblem covers, from the side of its sprite."""
     return size * size * (0.3 if shape in ("cross", "crescent", "star") else 0.38)
 
@@ -119,15 +113,6 @@ def _whole_area(size: int, shape: str) -> float:
 def measure(segmenter: Segmenter, cases: Sequence[Case]) -> list[float]:
     """Return the IoU of each case."""
     return [mask_iou(segmenter.segment(case.image, [Prompt(case.box)])[0].mask, case.truth) for case in cases]
-
-
-def confidence(values: Sequence[float], *, seed: int = 0) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean."""
-    rng = np.random.default_rng(seed)
-    numbers: NDArray[np.float64] = np.array(values)
-    means = numbers[rng.integers(len(numbers), size=(BOOTSTRAPS, len(numbers)))].mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
 
 
 def table(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, object]:
@@ -139,15 +124,16 @@ def table(segmenter: Segmenter, cases: Sequence[Case]) -> dict[str, object]:
     for case, value in zip(cases, values, strict=True):
         kinds[case.kind].append(value)
     return {
-        **_line(values),
+        **mean_line("miou", values),
         "seconds_per_object": round(seconds, 4),
-        "by_kind": {kind: _line(kinds[kind]) for kind in sorted(kinds)},
+        "by_kind": {kind: mean_line("miou", kinds[kind]) for kind in sorted(kinds)},
     }
 
 
-def _line(values: Sequence[float]) -> dict[str, object]:
-    low, high = confidence(values)
-    return {"n": len(values), "miou": round(float(np.mean(values)), 4), "ci95": [round(low, 4), round(high, 4)]}
+def mean_line(name: str, values: Sequence[float]) -> dict[str, object]:
+    """Return the mean of at least one value under `name`, with n and its 95 % bootstrap interval."""
+    low, high = bootstrap_mean(values)
+    return {"n": len(values), name: round(float(np.mean(values)), 4), "ci95": [round(low, 4), round(high, 4)]}
 
 
 def rivals(sam2: str | None, *, grabcut: bool, window: float | None = None) -> list[Segmenter]:

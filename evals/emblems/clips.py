@@ -1,7 +1,7 @@
 """Clips of a few moving emblems with exact masks, rendered frame by frame on demand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -37,7 +37,7 @@ class Mover:
 
     def turned(self, frame: int) -> int:
         """Return the angle in `frame`, in whole degrees, a multiple of 4 so that sprites can be cached."""
-        return 4 * round((self.angle + self.swing * np.sin(frame / 3)) / 4)
+        return 4 * round(float(self.angle + self.swing * np.sin(frame / 3)) / 4)
 
 
 def _bounce(value: float, low: float, high: float) -> float:
@@ -62,6 +62,10 @@ class Clip:
     def __getitem__(self, index: int) -> Image:
         return self.render(index)[0]
 
+    def again(self) -> "Clip":
+        """Return the same clip with no frame kept: a list of many clips must not hold gigabytes of pixels."""
+        return replace(self, _rendered={})
+
     def render(self, frame: int) -> tuple[Image, IdMap]:
         """Draw a frame: RGB uint8 (448, 448, 3) and the id map of visible pixels. The last few are kept."""
         if not 0 <= frame < self.frames:
@@ -74,7 +78,7 @@ class Clip:
 
     def mask(self, frame: int, mover: int) -> NDArray[np.bool_]:
         """Return the exact visible mask of a mover, bool (448, 448)."""
-        return self.render(frame)[1] == mover
+        return np.asarray(self.render(frame)[1] == mover, np.bool_)
 
     def centres(self, frames: Sequence[int]) -> NDArray[np.float64]:
         """Return the centres of all movers, float64 (frames, movers, 2), x and y in pixels."""
@@ -90,7 +94,8 @@ class Clip:
 
 @lru_cache(maxsize=64)
 def _lit_background(number: int, gain: float) -> Image:
-    return np.clip(background(number).astype(np.float32) * gain, 0, 255).astype(np.uint8)
+    lit = np.clip(background(number).astype(np.float32) * gain, 0, 255)
+    return np.asarray(lit, np.uint8)
 
 
 def paint(picture: Image, ids: IdMap, number: int, mover: Mover, frame: int) -> None:
@@ -134,10 +139,11 @@ def make_clip(rng: np.random.Generator, emblems: Sequence[Emblem], frames: int =
 
 def _spread(rng: np.random.Generator, sizes: NDArray[np.int64]) -> NDArray[np.float64]:
     """Draw starting centres that keep the emblems apart; the best of several draws if space is short."""
-    best, best_gap = np.zeros((len(sizes), 2)), -np.inf
+    best: NDArray[np.float64] = np.zeros((len(sizes), 2))
+    best_gap = -np.inf
     for _ in range(24):
         margins = sizes[:, None] * 0.5
-        starts = margins + rng.random((len(sizes), 2)) * (SIDE - 2 * margins)
+        starts = np.asarray(margins + rng.random((len(sizes), 2)) * (SIDE - 2 * margins), np.float64)
         gaps = np.linalg.norm(starts[:, None] - starts[None], axis=2) - 0.5 * (sizes[:, None] + sizes[None])
         gap = float(gaps[np.triu_indices(len(sizes), 1)].min()) if len(sizes) > 1 else 0.0
         if gap > best_gap:

@@ -11,19 +11,24 @@ from tools.errors import InputError
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-_FIRST = (
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_FIRST = _words(
     "Tor Hel Mar Vin Bel Kor Lan Sel Dra Fen Gal Hur Jas Kel Lor Mon Nar Or Pel Quin Ros Sar Tal Ul Ver Wes Yar Zan "
     "Bra Cas Dor El Fal Gren Hol Is Jor Kal Lim Mel Nor Os Per Rin Sol Tam Ur Val Wil Yel Zor Ash Bor Cor Den Est"
-).split()
-_MIDDLE = "a e i o u an en in on un ar er ir or ur al el il ol".split()
-_LAST = (
+)
+_MIDDLE = _words("a e i o u an en in on un ar er ir or ur al el il ol")
+_LAST = _words(
     "vik sa nel ka dor mere ton ley wick gard holm ra lin mond ster va ren dal field mar nia rik sen tor vale wen "
     "zin bury by den fell gate ham kirk low moor nest port ridge stad thorp worth lo mi na pa qua ta"
-).split()
-MASCOTS = (
+)
+MASCOTS = _words(
     "Rovers Foxes Comets Giants Ravens Wolves Sailors Miners Bears Falcons Lynxes Otters Hawks Riders Archers Smiths "
     "Pilots Vikings Hunters Dragons Knights Tigers Badgers Herons"
-).split()
+)
 
 
 def split_of(name: str) -> Split:

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evals.emblems.clips import Clip
-from evals.emblems.sprites import sprite
 from evals.emblems.tasks import EmblemTask
 from evals.emblems.world import World
 from graphs.actions import Box, Point
 from graphs.dialects.seg_research import absent_turn, answer_turn, keyframe_turn, search_turn
 
 
-class OracleLost(Exception):
+class OracleLostError(Exception):
     """Search did not return the fact that the task needs; such an episode teaches nothing."""
 
 
@@ -81,15 +80,15 @@ class Oracle:
         question = f"emblem of the {team.name}"
         if len(asked) == (1 if bridge else 0):
             if bridge and team.name not in observation:
-                raise OracleLost(bridge.description)
+                raise OracleLostError(bridge.description)
             lead = f"It is the {team.name}. " if bridge else ""
             return self._ask(f"{lead}I must look up the {question}.", "text_search", question)
         if asked[-1] == "text_search" and f"emblem of the {team.name} is shown in their picture" in observation:
             return self._ask("I must see the picture.", "image_search", question)
         if asked[-1] == "text_search" and not self._says_emblem(observation):
-            raise OracleLost(question)
+            raise OracleLostError(question)
         if asked[-1] == "image_search" and f"(Title: {team.name})" not in observation:
-            raise OracleLost(question)
+            raise OracleLostError(question)
         return self._decide(f"The emblem is the {self.task.emblem.phrase}. ", known=True)
 
     def _says_emblem(self, observation: str) -> bool:
@@ -124,15 +123,3 @@ class Oracle:
         mask = self.task.clip.mask(self._keyframe, self._chosen)
         phrase = self.task.clip.movers[self._chosen].emblem.phrase
         return answer_turn(f"The {phrase}.", box_of(mask), inner_point(mask))
-
-
-def emblem_picture(world: World, number: int, side: int = 128) -> NDArray[np.uint8]:
-    """Draw the picture of a team's emblem for image search: RGB uint8 (side, side, 3) on a pale ground."""
-    rng = np.random.default_rng((world.seed, number, 7))
-    size = int(side * rng.uniform(0.6, 0.85)) // 4 * 4
-    colours, alpha = sprite(world.teams[number].emblem, size, int(4 * rng.integers(-5, 6)))
-    ground = np.full((side, side, 3), rng.integers(196, 222, 3), np.float32)
-    at = (side - size) // 2
-    window = ground[at : at + size, at : at + size]
-    window += (colours.astype(np.float32) - window) * alpha[..., None]
-    return np.asarray(ground, np.uint8)

@@ -47,7 +47,7 @@ def sprite_alpha(shape: str, size: int, angle: int) -> NDArray[np.float32]:
         pixels = np.round((turned * 0.5 + 0.5) * size * _SUPERSAMPLE).astype(np.int32)
         cv2.fillPoly(canvas, [pixels], value)
     small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32) / 255.0
+    return np.asarray(small, np.float32) / np.float32(255.0)
 
 
 def sprite(emblem: Emblem, size: int, angle: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -72,7 +72,7 @@ def _cloth(colour: str, pattern: str) -> NDArray[np.uint8]:
 def _turn(points: NDArray[np.float64], degrees: int) -> NDArray[np.float64]:
     turn = np.deg2rad(degrees)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return points @ rotation.T
+    return np.asarray(points @ rotation.T, np.float64)
 
 
 def _circle(x: float, y: float, radius: float) -> NDArray[np.float64]:

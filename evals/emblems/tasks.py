@@ -46,7 +46,9 @@ class EmblemTask:
     relation: str | None
 
 
-def draw_task(rng: np.random.Generator, world: World, ability: Ability, task_id: str, frames: int = FRAMES) -> EmblemTask:
+def draw_task(
+    rng: np.random.Generator, world: World, ability: Ability, task_id: str, frames: int = FRAMES
+) -> EmblemTask:
     """Draw a task of an ability; deterministic in the state of `rng`."""
     if ability == "relational":
         return _relational(rng, world, task_id, frames)
@@ -73,7 +75,7 @@ def _relational(rng: np.random.Generator, world: World, task_id: str, frames: in
         emblems, anchor = _cast(rng, team.emblem, present=True)
         assert anchor is not None
         clip = make_clip(rng, emblems, frames)
-        options = [
+        options: list[tuple[str, int]] = [
             (relation, target)
             for relation in RELATIONS
             if (target := _only_one(clip, anchor, relation)) is not None and _clear_enough(clip, target)
@@ -98,7 +100,8 @@ def _only_one(clip: Clip, anchor: int, relation: Relation) -> int | None:
     sign = 1.0 if relation in ("left of", "above") else -1.0
     places = clip.centres(range(clip.frames))[:, :, axis] * sign
     ahead = places[:, [anchor]] - places
-    clearly, not_at_all = (ahead > _CLEAR_PIXELS).all(axis=0), (ahead < -_CLEAR_PIXELS).all(axis=0)
+    clearly = np.asarray((ahead > _CLEAR_PIXELS).all(axis=0))
+    not_at_all = np.asarray((ahead < -_CLEAR_PIXELS).all(axis=0))
     not_at_all[anchor] = True
     if clearly.sum() == 1 and (clearly | not_at_all).all():
         return int(np.flatnonzero(clearly)[0])
@@ -162,7 +165,11 @@ def _short_phrase(rng: np.random.Generator, emblem: Emblem, others: Sequence[Emb
 
 def _bridge(rng: np.random.Generator, world: World, team: Team) -> Bridge:
     won = [cup.name for cup in world.cups if world.teams[cup.winner] is team]
-    ways = [f"the team from {team.town}", f"the team that {team.founder} founded", f"the team that {team.sponsor} sponsors"]
+    ways = [
+        f"the team from {team.town}",
+        f"the team that {team.founder} founded",
+        f"the team that {team.sponsor} sponsors",
+    ]
     if won and rng.random() < 0.6:
         return Bridge(f"the team that won the {won[int(rng.integers(len(won)))]}")
     return Bridge(ways[int(rng.integers(len(ways)))])

@@ -34,7 +34,10 @@ class Sampling:
 class Policy(Protocol):
     """Complete a conversation; raises PolicyError when the policy cannot be reached or answers nothing usable."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What to call the policy in logs and records."""
+        ...
 
     async def complete(
         self, turns: Sequence[Turn], images: ImageStore, *, max_tokens: int, stop: Sequence[str], sampling: Sampling

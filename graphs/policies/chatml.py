@@ -22,7 +22,9 @@ END_OF_TURN = "<|im_end|>"
 class Encoder(Protocol):
     """Encode text to token ids; special tokens written in the text become their ids."""
 
-    def __call__(self, text: str, /) -> list[int]: ...
+    def __call__(self, text: str, /) -> list[int]:
+        """Return the ids of `text`, without any that it does not spell."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def patchify(image: Image, patch: int = 16, merge: int = 2) -> torch.Tensor:
 
 @dataclass
 class _Memory:
-    """The ids that a key-value cache holds, and where the rotary positions stand."""
+    """What a key-value cache holds: token ids, with a fingerprint of its picture in place of an image token."""
 
     ids: tuple[int, ...] = ()
     cache: Any = field(default_factory=DynamicCache)
@@ -83,9 +83,9 @@ class LocalPolicy:
         self, turns: list[Turn], images: ImageStore, max_tokens: int, stop: tuple[str, ...], sampling: Sampling
     ) -> Completion:
         encoded = self.chatml.encode(turns)
-        with self._lock, torch.inference_mode():
-            with boundary(PolicyError, "the policy in process failed", remedy="Try a smaller view or another device."):
-                return self._sample(encoded.ids, encoded.images, images, max_tokens, stop, sampling)
+        failure = boundary(PolicyError, "the policy in process failed", remedy="Try a smaller view or another device.")
+        with self._lock, torch.inference_mode(), failure:
+            return self._sample(encoded.ids, encoded.images, images, max_tokens, stop, sampling)
 
     def _sample(
         self,
@@ -96,7 +96,7 @@ class LocalPolicy:
         stop: tuple[str, ...],
         sampling: Sampling,
     ) -> Completion:
-        memory = self._remember(ids)
+        memory = self._remember(self._fingerprints(ids, refs))
         positions = rope_positions(ids, self.chatml.image_pad, [self._grid(ref) for ref in refs])
         logits = self._extend(memory, ids, positions, refs, images)
         generator = torch.Generator().manual_seed(sampling.seed)
@@ -105,7 +105,7 @@ class LocalPolicy:
         logprobs: list[float] = []
         finish: FinishReason = "length"
         text = ""
-        while len(sampled) < max_tokens:
+        while True:
             token, logprob = _draw(logits, sampling, generator)
             sampled.append(token)
             logprobs.append(logprob)
@@ -116,11 +116,18 @@ class LocalPolicy:
             if any(text.endswith(end) for end in stop):
                 finish = "stop"
                 break
+            if len(sampled) >= max_tokens:
+                break
             logits = self._step(memory, token, step + len(sampled) - 1)
         return Completion(text, finish, len(ids), len(sampled), tuple(sampled), tuple(logprobs))
 
     def _grid(self, ref: ImageRef) -> tuple[int, int]:
         return ref.height // self.chatml.cell, ref.width // self.chatml.cell
+
+    def _fingerprints(self, ids: Sequence[int], refs: Sequence[ImageRef]) -> tuple[int, ...]:
+        """Replace image tokens, which are all alike, by a negative number that tells their pictures apart."""
+        each = (-1 - int(ref.sha256[:15], 16) for ref in refs for _ in range(self.chatml.image_tokens(ref)))
+        return tuple(next(each) if token == self.chatml.image_pad else token for token in ids)
 
     def _remember(self, ids: tuple[int, ...]) -> _Memory:
         """Return the memory that shares the longest prefix with `ids`, cut back to that prefix, or a new one."""
@@ -128,14 +135,14 @@ class LocalPolicy:
         for key, memory in self._memories.items():
             common = _common_prefix(memory.ids, ids)
             # At least one id must be new, or there would be no logits to sample from.
-            if min(common, len(ids) - 1) > shared and common == len(memory.ids) or common > max(shared, 64):
+            if (min(common, len(ids) - 1) > shared and common == len(memory.ids)) or common > max(shared, 64):
                 best, shared = key, min(common, len(ids) - 1)
         if best is None:
             memory, key = _Memory(), max(self._memories, default=0) + 1
         else:
             memory, key = self._memories.pop(best), best
             if shared < len(memory.ids):
-                memory.cache.crop(shared)
+                memory.cache.crop(shared - len(memory.ids))  # negative: how many to drop from the end
                 memory.ids = memory.ids[:shared]
         self._memories[key] = memory
         while len(self._memories) > _KEPT_CONVERSATIONS:
@@ -164,8 +171,8 @@ class LocalPolicy:
             visual_pos_masks=is_image if deep else None,
             deepstack_visual_embeds=deep,
         )
-        memory.ids = ids
-        return self._model.lm_head(output.last_hidden_state[0, -1]).float()
+        memory.ids = self._fingerprints(ids, refs)
+        return self._logits(output)
 
     def _step(self, memory: _Memory, token: int, position: int) -> torch.Tensor:
         output = self._model.model.language_model(
@@ -175,10 +182,14 @@ class LocalPolicy:
             use_cache=True,
         )
         memory.ids = (*memory.ids, token)
-        return self._model.lm_head(output.last_hidden_state[0, -1]).float()
+        return self._logits(output)
+
+    def _logits(self, output: Any) -> torch.Tensor:
+        logits: torch.Tensor = self._model.lm_head(output.last_hidden_state[0, -1])
+        return logits.float()
 
     def _features(self, refs: Sequence[ImageRef], images: ImageStore) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Encode pictures, each once; return all image-token embeddings in token order, and those of each deep layer."""
+        """Encode pictures, each once; return all their embeddings in token order, and those of each deep layer."""
         encoded = [self._picture(ref, images) for ref in refs]
         layers = zip(*(deep for _, deep in encoded), strict=True)
         return torch.cat([flat for flat, _ in encoded]), [torch.cat(layer) for layer in layers]

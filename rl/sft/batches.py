@@ -9,6 +9,9 @@ from torch import Tensor
 
 from rl.sft.samples import Sample
 
+_CELL = 32
+"""Side in pixels of the square that one picture token covers."""
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -24,28 +27,31 @@ class Shape:
 class Batch:
     """Tensors of one batch.
 
-    ids, source int64 (rows, length) and positions int64 (3, rows, length), as `FastPolicy.hidden` wants them; images:
-    uint8 (slots, side, side, 3) by side; at int64 (rows, trained): where a trained token is predicted from; targets
-    int64 (rows, trained): the token, -1 for none.
+    ids int64 (rows, length), positions int64 (3, rows, length) and place int64 (picture tokens,), as
+    `FastPolicy.hidden` wants them; images: uint8 (slots, side, side, 3) by side; at int64 (rows, trained): where a
+    trained token is predicted from; targets int64 (rows, trained): the token, -1 for none.
     """
 
     ids: Tensor
     positions: Tensor
-    source: Tensor
+    place: Tensor
     images: dict[int, Tensor]
     at: Tensor
     targets: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """Move to a device, asynchronously when pinned."""
-        move = {"device": device, "non_blocking": True}
+
+        def move(tensor: Tensor) -> Tensor:
+            return tensor.to(device, non_blocking=True)
+
         return Batch(
-            self.ids.to(**move).long(),
-            self.positions.to(**move).long(),
-            self.source.to(**move).long(),
-            {side: images.to(**move) for side, images in self.images.items()},
-            self.at.to(**move).long(),
-            self.targets.to(**move).long(),
+            move(self.ids).long(),
+            move(self.positions).long(),
+            move(self.place).long(),
+            {side: move(images) for side, images in self.images.items()},
+            move(self.at).long(),
+            move(self.targets).long(),
         )
 
     def pin_memory(self) -> "Batch":
@@ -53,7 +59,7 @@ class Batch:
         return Batch(
             self.ids.pin_memory(),
             self.positions.pin_memory(),
-            self.source.pin_memory(),
+            self.place.pin_memory(),
             {side: images.pin_memory() for side, images in self.images.items()},
             self.at.pin_memory(),
             self.targets.pin_memory(),
@@ -65,7 +71,7 @@ def collate(samples: Sequence[Sample], shape: Shape, pad: int, image_pad: int) -
     batch = Batch(
         torch.full((shape.rows, shape.length), pad, dtype=torch.int32),
         torch.zeros((3, shape.rows, shape.length), dtype=torch.int32),
-        torch.full((shape.rows, shape.length), -1, dtype=torch.int32),
+        torch.full((_tokens(shape),), shape.rows * shape.length, dtype=torch.int32),
         {side: torch.zeros((count, side, side, 3), dtype=torch.uint8) for side, count in shape.slots.items()},
         torch.zeros((shape.rows, shape.trained), dtype=torch.int32),
         torch.full((shape.rows, shape.trained), -1, dtype=torch.int32),
@@ -78,19 +84,18 @@ def collate(samples: Sequence[Sample], shape: Shape, pad: int, image_pad: int) -
         fits = all(used[side] + wanted.count(side) <= shape.slots[side] for side in set(wanted))
         if len(sample.ids) > shape.length or len(at) > shape.trained or not fits:
             continue
-        source = np.full(len(sample.ids), -1, np.int64)
-        rows: list[np.ndarray[tuple[int, ...], np.dtype[np.int64]]] = []
+        at_row = row * shape.length
+        shown = np.flatnonzero(sample.ids == image_pad) + at_row
         for image in sample.images:
-            side, tokens = image.shape[0], (image.shape[0] // 32) ** 2
+            side, tokens = image.shape[0], (image.shape[0] // _CELL) ** 2
             batch.images[side][used[side]] = torch.from_numpy(image)
-            rows.append(first_row[side] + used[side] * tokens + np.arange(tokens))
+            start = first_row[side] + used[side] * tokens
+            batch.place[start : start + tokens] = torch.from_numpy(shown[:tokens])
+            shown = shown[tokens:]
             used[side] += 1
-        if rows:
-            source[sample.ids == image_pad] = np.concatenate(rows)
         length = len(sample.ids)
         batch.ids[row, :length] = torch.from_numpy(sample.ids)
         batch.positions[:, row, :length] = torch.from_numpy(sample.positions).int()
-        batch.source[row, :length] = torch.from_numpy(source).int()
         batch.at[row, : len(at)] = torch.from_numpy(at - 1).int()
         batch.targets[row, : len(at)] = torch.from_numpy(sample.ids[at])
     return batch
@@ -101,8 +106,12 @@ def _first_rows(shape: Shape) -> dict[int, int]:
     starts, start = {}, 0
     for side, count in shape.slots.items():
         starts[side] = start
-        start += count * (side // 32) ** 2
+        start += count * (side // _CELL) ** 2
     return starts
+
+
+def _tokens(shape: Shape) -> int:
+    return sum(count * (side // _CELL) ** 2 for side, count in shape.slots.items())
 
 
 def split_seeds(seed: int, worker: int, workers: int) -> Iterator[np.random.Generator]:

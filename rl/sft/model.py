@@ -119,22 +119,24 @@ class FastPolicy:
         assert hidden.shape[0] == count
         return [self._merge(self.visual.merger, hidden), *deep]
 
-    def hidden(self, ids: Tensor, positions: Tensor, source: Tensor, pictures: list[Tensor]) -> Tensor:
+    def hidden(self, ids: Tensor, positions: Tensor, place: Tensor, pictures: list[Tensor]) -> Tensor:
         """Run the language model.
 
-        ids int64 (batch, length); positions int64 (3, batch, length); source int64 (batch, length): the row of the
-        picture embeddings that a token shows, -1 for text; pictures as from `encode_pictures`, of all sizes, joined.
-        Returns the final hidden states (batch, length, hidden). Padding belongs on the right.
+        ids int64 (batch, length); positions int64 (3, batch, length); pictures as from `encode_pictures`, of all
+        sizes, joined; place int64 (picture tokens,): where in the flattened ids each of their rows stands,
+        batch * length for a row that stands nowhere. Returns the final hidden states (batch, length, hidden).
+        Padding belongs on the right.
         """
-        shows = (source >= 0)[..., None]
-        row = source.clamp(min=0)
+        # Rows are copied to their places, not looked up from the tokens: a look-up's gradient would add up all text
+        # tokens in one row, one after another.
         embedded = self.text.embed_tokens(ids)
-        hidden = torch.where(shows, pictures[0][row].to(embedded.dtype), embedded)
+        hidden = _with_spare_row(embedded).index_copy(0, place, pictures[0].to(embedded.dtype))[:-1].view_as(embedded)
         cos, sin = self.text.rotary_emb(hidden, positions)
         for number, layer in enumerate(self.text.layers):
             hidden = self._text_layer(layer, hidden, cos, sin)
             if number + 1 < len(pictures):
-                hidden = hidden + torch.where(shows, pictures[number + 1][row].to(hidden.dtype), 0)
+                deep = pictures[number + 1].to(hidden.dtype)
+                hidden = _with_spare_row(hidden).index_add(0, place, deep)[:-1].view_as(hidden)
         return self.text.norm(hidden)  # type: ignore[no-any-return]
 
     def _grid(self, side: int, device: torch.device) -> Grid:
@@ -142,6 +144,11 @@ class FastPolicy:
         if key not in self._grids:
             self._grids[key] = _make_grid(self.visual, side, device)
         return self._grids[key]
+
+
+def _with_spare_row(hidden: Tensor) -> Tensor:
+    flat = hidden.flatten(0, 1)
+    return torch.cat([flat, flat.new_zeros(1, flat.shape[1])])
 
 
 def _patches(images: Tensor, patch: int, merge: int) -> Tensor:

@@ -49,7 +49,8 @@ class Optimizers:
 
 
 def _split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    inner, outer = [], []
+    inner: list[nn.Parameter] = []
+    outer: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         matrix = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
         (inner if matrix else outer).append(parameter)

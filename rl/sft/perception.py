@@ -3,7 +3,8 @@
 import numpy as np
 
 from evals.emblems.clips import Clip, make_clip
-from evals.emblems.oracle import box_of, clearest_frame, emblem_picture, inner_point
+from evals.emblems.knowledge import emblem_picture
+from evals.emblems.oracle import box_of, clearest_frame, inner_point
 from evals.emblems.sprites import Emblem
 from evals.emblems.tasks import shown_frames
 from evals.emblems.world import ALL_EMBLEMS, World

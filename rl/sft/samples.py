@@ -68,3 +68,21 @@ def tokenise(chatml: ChatML, encode: Callable[[str], list[int]], turns: Sequence
                 grids.append((part.height // chatml.cell, part.width // chatml.cell))
     positions = rope_positions(ids, chatml.image_pad, grids)
     return Sample(np.array(ids, np.int32), np.array(trained), positions, tuple(images))
+
+
+def jitter_coordinates(
+    sample: Sample, rng: np.random.Generator, numbers: NDArray[np.int64], opens: Sequence[int], reach: int
+) -> Sample:
+    """Shift every trained coordinate by up to `reach` units of 1/1000, at random.
+
+    `numbers` are the token ids of 0, 1, 2, … and `opens` those of the tokens that open a coordinate. Pixels fall on
+    few of the thousand units, on others for edges than for points; a policy that has seen only those takes any other
+    number, once it has sampled one, for something else.
+    """
+    ids = sample.ids.copy()
+    value_of = {int(token): value for value, token in enumerate(numbers)}
+    for at in np.flatnonzero(sample.trained & np.isin(np.roll(ids, 1), list(opens))):
+        value = value_of.get(int(ids[at]))
+        if value is not None:
+            ids[at] = numbers[np.clip(value + rng.integers(-reach, reach + 1), 0, len(numbers) - 1)]
+    return Sample(ids, sample.trained, sample.positions, sample.images)

@@ -15,7 +15,8 @@ from graphs.dialects.seg_research import SegResearch
 from graphs.policies.chatml import ChatML
 from rl.sft.batches import Batch, Shape, collate
 from rl.sft.perception import clip_sample, emblem_sample, picture_sample
-from rl.sft.samples import Pictures, tokenise
+from rl.sft.samples import Pictures, jitter_coordinates, tokenise
+from rl.sft.tokenizer import NUMBERS, coordinate_openers, token_id
 from rl.sft.trajectories import Library, draw_trajectory
 
 Draw = Callable[[np.random.Generator, int], tuple[list[Turn], Pictures]]
@@ -25,39 +26,53 @@ _BATCHES_A_WORLD = 4
 
 
 @dataclass(frozen=True)
-class Stream(IterableDataset[Batch]):  # type: ignore[misc]
-    """Batches of one stage ("perception" or "trajectories") of one split."""
+class Share:
+    """Which of several processes this one is, and of how many: each renders its own batches."""
 
-    stage: str
+    rank: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Stream(IterableDataset[Batch]):
+    """Batches of one kind of data ("perception" or "trajectories") of one split."""
+
+    data: str
     tokenizer_file: Path
     dialect: SegResearch
     shape: Shape
     split: Split
     seed: int
     first: int = 0
+    jitter: int = 0
+    share: Share = Share(0, 1)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        number, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        workers = worker.num_workers if worker else 1
+        number, step = self.share.rank * workers + (worker.id if worker else 0), self.share.size * workers
         tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
 
         def encode(text: str) -> list[int]:
             return list(tokenizer.encode(text, add_special_tokens=False).ids)
 
         chatml = ChatML(encode)
-        pad = tokenizer.token_to_id("<|endoftext|>")
+        pad = token_id(tokenizer, "<|endoftext|>")
+        numbers, opens = np.array([token_id(tokenizer, n) for n in NUMBERS]), coordinate_openers(tokenizer)
         batch_number, made, draw = self.first + number, 0, None
         while True:
             if draw is None or made % _BATCHES_A_WORLD == 0:
                 draw = self._drawer(batch_number)
             rng = np.random.default_rng((self.seed, batch_number, 1))
             samples = [tokenise(chatml, encode, *draw(rng, row)) for row in range(self.shape.rows)]
+            if self.jitter:
+                samples = [jitter_coordinates(sample, rng, numbers, opens, self.jitter) for sample in samples]
             yield collate(samples, self.shape, pad, chatml.image_pad)
             batch_number, made = batch_number + step, made + 1
 
     def _drawer(self, number: int) -> Draw:
         world_seed = self.seed * 1_000_003 + number
-        if self.stage == "trajectories":
+        if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
             return lambda rng, row: draw_trajectory(rng, library, self.dialect)
         world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots

@@ -56,10 +56,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 2560) -> Tokenizer:
     """Train the BPE on texts; `vocabulary` counts everything: special tokens, phrases, numbers, bytes and merges."""
     tokenizer = Tokenizer(models.BPE())
     words = Regex(r", (?!.)| ?\p{L}+| ?\p{N}{1,4}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(words, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.decoder = decoders.ByteLevel()
     # Digits are in the byte alphabet already.
     added = len(SPECIAL) + len(PHRASES) + len(NUMBERS) - 10
     trainer = trainers.BpeTrainer(
@@ -76,6 +76,14 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = 2560) -> Tokenizer:
     # A number is a token only when it stands alone: the year 2031 must not become 203 and 1.
     tokenizer.add_tokens([AddedToken(token, single_word=True, normalized=False) for token in NUMBERS])
     return tokenizer
+
+
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """Return the id of a token; KeyError if the vocabulary lacks it."""
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise KeyError(token)
+    return int(number)
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
@@ -110,3 +118,9 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     video = {**processor, "video_processor_type": "Qwen3VLVideoProcessor"}
     del video["image_processor_type"]
     (folder / "video_preprocessor_config.json").write_text(json.dumps(video, indent=1) + "\n")
+
+
+def coordinate_openers(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Return the tokens after which a number is a coordinate: those that open a box or point, and the comma in one."""
+    texts = {'5{"bbox_2d": [7': 1, '5], "point_2d": [7': 1, "5, 7": 1, "ring [7": -2}
+    return tuple(int(tokenizer.encode(text, add_special_tokens=False).ids[at]) for text, at in texts.items())

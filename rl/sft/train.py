@@ -2,11 +2,13 @@
 
     python -m rl.sft.train rl/sft/configs/embedded.toml --out runs/policy
 
-One GPU is enough. A killed run goes on where its last checkpoint stands when the same command is given again.
+One GPU is enough; `torchrun --nproc-per-node N -m rl.sft.train …` shares the same batches among several. A killed run
+goes on where its last checkpoint stands when the same command is given again.
 """
 
 import json
 import logging
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator
@@ -22,22 +24,27 @@ from torch import Tensor
 from graphs.dialects.seg_research import SegResearch
 from graphs.profiles import get_profile
 from rl.sft.batches import Batch, Shape
+from rl.sft.crew import Crew
 from rl.sft.loss import CoordinateLoss, Scores
 from rl.sft.model import FastPolicy, PolicySize, make_policy
 from rl.sft.optimizers import Optimizers
-from rl.sft.streams import Stream, loader
-from rl.sft.tokenizer import NUMBERS, SPECIAL, save_tokenizer, train_tokenizer
+from rl.sft.streams import Share, Stream, loader
+from rl.sft.tokenizer import NUMBERS, SPECIAL, coordinate_openers, save_tokenizer, token_id, train_tokenizer
 from rl.sft.vocabulary import sample_texts
 
 log = logging.getLogger("segscout.sft")
-_OPENS = ('{"bbox_2d": [', '], "point_2d": [', ", ", " [")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stage: its data, its length (steps, or minutes if they end first) and its learning rate."""
+    """One stage: its data, its length (steps, or minutes if they end first) and its learning rate.
+
+    `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
+    many units; `freeze` names the part of the model ("" for none) that keeps its weights.
+    """
 
     name: str
+    data: str
     steps: int
     minutes: float
     learning_rate: float
@@ -46,6 +53,8 @@ class Stage:
     length: int
     trained: int
     slots: dict[int, int]
+    jitter: int = 0
+    freeze: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,18 +89,19 @@ class Recipe:
 class Trainer:
     """Hold the model, its optimizers and where the run stands."""
 
-    def __init__(self, recipe: Recipe, out: Path, device: torch.device) -> None:
-        self.recipe, self.out, self.device = recipe, out, device
+    def __init__(self, recipe: Recipe, out: Path, crew: Crew) -> None:
+        self.recipe, self.out, self.crew, self.device = recipe, out, crew, crew.device
+        device = crew.device
         dialect = get_profile("embedded").make_dialect()
         assert isinstance(dialect, SegResearch)
         self.dialect = dialect
         self.tokenizer = self._tokenizer()
-        ids = {token: int(self.tokenizer.token_to_id(token)) for token in SPECIAL}
+        ids = {token: token_id(self.tokenizer, token) for token in SPECIAL}
         self.model = make_policy(recipe.size, ids, recipe.vocabulary, recipe.seed).to(device)
         self.fast = FastPolicy(self.model, compiled=device.type == "cuda")
         self.pad = ids["<|endoftext|>"]
-        opens = [self._one_id(text) for text in _OPENS]
-        numbers = [int(self.tokenizer.token_to_id(number)) for number in NUMBERS]
+        opens = coordinate_openers(self.tokenizer)
+        numbers = [token_id(self.tokenizer, number) for number in NUMBERS]
         self.loss = CoordinateLoss(numbers, opens, recipe.vocabulary, recipe.sigma, device)
         self.history: list[dict[str, Any]] = []
         self.stage, self.step, self.spent = 0, 0, 0.0
@@ -99,18 +109,16 @@ class Trainer:
 
     def _tokenizer(self) -> Tokenizer:
         folder = self.out / "policy"
-        if not (folder / "tokenizer.json").exists():
+        if self.crew.leads and not (folder / "tokenizer.json").exists():
             log.info("training the tokenizer")
             save_tokenizer(train_tokenizer(sample_texts(self.recipe.seed), self.recipe.vocabulary), folder)
+        self.crew.agree(0.0)  # nobody reads the file before it is written
         return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
-    def _one_id(self, text: str) -> int:
-        # A number must follow, or the comma would end the text and be cut differently.
-        return int(self.tokenizer.encode(f"ring{text}7" if text == " [" else f"5{text}7").ids[1])
-
-    def run(self) -> None:
-        """Run the stages that are left, saving as it goes."""
-        self._resume()
+    def run(self, start: Path | None) -> None:
+        """Run the stages that are left, saving as it goes; a fresh run takes the weights of `start`, if given."""
+        if not self._resume() and start is not None:
+            self.model.load_state_dict(type(self.model).from_pretrained(start, dtype=torch.float32).state_dict())
         while self.stage < len(self.recipe.stages):
             self._run_stage(self.recipe.stages[self.stage])
             self.stage, self.step, self.spent = self.stage + 1, 0, 0.0
@@ -119,13 +127,17 @@ class Trainer:
 
     def _run_stage(self, stage: Stage) -> None:
         log.info("stage %s: up to %d steps or %.1f minutes", stage.name, stage.steps, stage.minutes)
-        shape = Shape(stage.rows, stage.length, stage.trained, stage.slots)
+        for name, parameter in self.model.named_parameters():
+            parameter.requires_grad_(not (stage.freeze and name.startswith(stage.freeze)))
+        size = self.crew.size
+        slots = {side: count // size for side, count in stage.slots.items()}
+        shape = Shape(stage.rows // size, stage.length, stage.trained, slots)
         held_out = [next(iter(self._batches(stage, shape, "val", 0))).to(self.device)]
         batches = self._batches(stage, shape, "train", self.step)
         began, saved, window = time.monotonic() - self.spent * 60, time.monotonic(), _Window()
         while True:
             self.spent = (time.monotonic() - began) / 60
-            progress = max(self.step / stage.steps, self.spent / stage.minutes)
+            progress = self.crew.agree(max(self.step / stage.steps, self.spent / stage.minutes))
             if progress >= 1:
                 break
             rate = self.optimizers.set_rate(stage.learning_rate, self.step, stage.warmup, progress)
@@ -146,15 +158,26 @@ class Trainer:
     def _batches(self, stage: Stage, shape: Shape, split: str, first: int) -> Iterator[Batch]:
         tokens = self.out / "policy" / "tokenizer.json"
         seed = self.recipe.seed * 10 + self.recipe.stages.index(stage)
-        stream = Stream(stage.name, tokens, self.dialect, shape, "val" if split == "val" else "train", seed, first)
-        workers = self.recipe.workers if split == "train" else 0
+        share = Share(self.crew.rank, self.crew.size) if split == "train" else Share(0, 1)
+        stream = Stream(
+            stage.data,
+            tokens,
+            self.dialect,
+            shape,
+            "val" if split == "val" else "train",
+            seed,
+            first,
+            stage.jitter,
+            share,
+        )
+        workers = max(1, self.recipe.workers // self.crew.size) if split == "train" else 0
         return iter(loader(stream, workers, pin=self.device.type == "cuda"))
 
     def _forward(self, batch: Batch) -> Scores:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             encoded = [self.fast.encode_pictures(images) for images in batch.images.values()]
             pictures = [torch.cat(layer) for layer in zip(*encoded, strict=True)]
-            hidden = self.fast.hidden(batch.ids, batch.positions, batch.source, pictures)
+            hidden = self.fast.hidden(batch.ids, batch.positions, batch.place, pictures)
             rows = torch.arange(len(batch.ids), device=hidden.device)[:, None]
             logits = self.model.lm_head(hidden[rows, batch.at]).flatten(0, 1)
         previous = batch.ids.gather(1, batch.at).flatten()
@@ -164,6 +187,7 @@ class Trainer:
         self.model.train()
         scores = self._forward(batch)
         scores.loss.backward()  # type: ignore[no-untyped-call]
+        self.crew.average(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizers.step()
         return scores
@@ -178,12 +202,16 @@ class Trainer:
 
     def _note(self, line: dict[str, Any]) -> None:
         self.history.append(line)
+        if not self.crew.leads:
+            return
         log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()))
         with (self.out / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
         """Write the weights as bf16 safetensors, and the state that a later run resumes from."""
+        if not self.crew.leads:
+            return
         weights = {
             name: tensor.detach().to(torch.bfloat16)
             for name, tensor in self.model.state_dict().items()
@@ -205,15 +233,16 @@ class Trainer:
         note = {"recipe": asdict(self.recipe), "torch": torch.__version__, "history": self.history}
         (self.out / "training.json").write_text(json.dumps(note) + "\n")
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
         if not (self.out / "resume.pt").exists():
-            return
+            return False
         state = torch.load(self.out / "resume.pt", map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizers.load(state["optimizers"])
         self.stage, self.step, self.spent = state["stage"], state["step"], state["spent"]
         self.history = state["history"]
         log.info("resumed in stage %d at step %d", self.stage, self.step)
+        return True
 
 
 class _Window:
@@ -239,17 +268,26 @@ class _Window:
         }
 
 
-def main(recipe: Path, out: Path = Path("runs/policy"), device: str = "") -> None:
-    """Train the embedded policy by a recipe file; results land in OUT/policy."""
+def main(recipe: Path, out: Path = Path("runs/policy"), device: str = "", start: Path | None = None) -> None:
+    """Train the embedded policy by a recipe file; results land in OUT/policy.
+
+    With `start`, the run begins with that checkpoint's weights and tokenizer instead of random weights.
+    """
     out.mkdir(parents=True, exist_ok=True)
+    crew = Crew(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     logging.basicConfig(
-        level=logging.INFO,
+        level=logging.INFO if crew.leads else logging.WARNING,
         format="%(asctime)s %(message)s",
         handlers=[logging.StreamHandler(), logging.FileHandler(out / "train.log")],
     )
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     torch.set_float32_matmul_precision("high")
-    Trainer(Recipe.load(recipe), out, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))).run()
+    if start is not None and crew.leads:
+        (out / "policy").mkdir(exist_ok=True)
+        for file in start.glob("*.json*"):
+            shutil.copy(file, out / "policy")
+    Trainer(Recipe.load(recipe), out, crew).run(start)
+    crew.leave()
 
 
 if __name__ == "__main__":

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evals.emblems.knowledge import emblem_picture, world_knowledge
 from evals.emblems.names import Split
-from evals.emblems.oracle import Oracle, OracleLost, emblem_picture
+from evals.emblems.oracle import Oracle, OracleLostError
 from evals.emblems.tasks import ABILITIES, Ability, EmblemTask, draw_task, shown_frames
 from evals.emblems.world import World, make_world
 from graphs.actions import LookCloser, Search
 from graphs.conversation import Turn
 from graphs.dialects.base import Dialect, ShownFrame, ShownImage
 from rl.sft.samples import Pictures, said
-from tools.knowledge import ImageRecord, KnowledgeBase, TextRecord
+from tools.knowledge import KnowledgeBase
 from tools.media import resize_square
 
 MIX: dict[Ability, float] = {"in-video": 0.16, "one-hop": 0.24, "multi-hop": 0.22, "relational": 0.22, "absent": 0.16}
@@ -34,9 +35,7 @@ class Library:
     def draw(seed: int, teams: int = 200, split: Split = "train") -> "Library":
         """Draw a world of a split and index its records."""
         world = make_world(split, seed, teams)
-        texts = [TextRecord(number, f"{title}\n{body}") for number, (title, body) in enumerate(world.records())]
-        images = [ImageRecord(n, team.name, f"{n}.png", f"{n}.png") for n, team in enumerate(world.teams)]
-        return Library(world, KnowledgeBase.from_records(texts, images))
+        return Library(world, world_knowledge(world))
 
 
 def draw_trajectory(rng: np.random.Generator, library: Library, dialect: Dialect) -> tuple[list[Turn], Pictures]:
@@ -49,7 +48,7 @@ def draw_trajectory(rng: np.random.Generator, library: Library, dialect: Dialect
         guess = int(rng.integers(len(task.clip.movers)))
         try:
             return play(task, library, dialect, search=search, guess=guess)
-        except OracleLost:
+        except OracleLostError:
             continue
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from evals.camvid import camvid_cases
 from evals.emblems.sprites import SHAPES
-from evals.segmenters import FilledBox, InscribedEllipse, confidence, emblem_cases, mask_iou, table
+from evals.metrics.overlap import mask_iou
+from evals.segmenters import FilledBox, InscribedEllipse, emblem_cases, mean_line, table
 from tools.errors import InputError, MediaError
 from tools.segmenters.prompts import box_of
 
@@ -32,7 +33,9 @@ def test_the_table_of_a_baseline() -> None:
     by_kind = ellipse["by_kind"]
     assert isinstance(by_kind, dict)
     assert by_kind["circle"]["miou"] > 0.95
-    low, high = confidence([0.2, 0.4, 0.9])
+    line = mean_line("miou", [0.2, 0.4, 0.9])
+    assert (line["n"], line["miou"]) == (3, 0.5)
+    low, high = line["ci95"]  # type: ignore[misc]
     assert 0.2 <= low < 0.5 < high <= 0.9
 
 

@@ -5,16 +5,30 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tools.embedders.words import words
 
-# bm25s starts JAX when it finds it, and JAX then claims most of a GPU's memory in every process. It is not needed here.
-with patch.dict(sys.modules, {} if "jax" in sys.modules else {"jax": None}):
-    bm25s = importlib.import_module("bm25s")
+
+def _import_bm25s() -> Any:
+    """Import bm25s without JAX, which it starts when it finds it, and which then claims most of a GPU's memory.
+
+    Only JAX's own entry is touched: restoring all of `sys.modules` would forget what bm25s itself imported, and some
+    extension modules of NumPy refuse to be loaded twice.
+    """
+    hidden = "jax" not in sys.modules
+    if hidden:
+        sys.modules["jax"] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("bm25s")
+    finally:
+        if hidden:
+            del sys.modules["jax"]
+
+
+bm25s = _import_bm25s()
 
 Scores = NDArray[np.float32]
 

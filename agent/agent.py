@@ -1,0 +1,124 @@
+"""The agent: media and a query in, masks with their evidence out; in process or at an endpoint, sync or async."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from agent.outcome import to_result
+from agent.parts import choose_policy, choose_profile, choose_search, choose_segmenter, is_address
+from agent.result import Result, Step
+from agent.settings import read_settings
+from agent.versions import Versions, segscout_version
+from graphs.budget import Budget
+from graphs.context import Context
+from graphs.episode import EpisodeResult, Task, stream_episode
+from graphs.events import Event
+from graphs.policies.base import Policy
+from graphs.profiles import make_dialect
+from tools.knowledge import KnowledgeBase
+from tools.media import Media, MediaSource, open_media
+from tools.search.base import SearchProvider
+from tools.segmenters.base import Segmenter
+
+_Value = TypeVar("_Value")
+
+
+class SegmentationAgent:
+    """Find what a query describes, looking up what must be looked up, and cut it out of an image or a clip.
+
+    `policy` is "embedded" (ships with the package), the URL of an OpenAI-compatible endpoint, a checkpoint folder, or
+    a Policy; `model` names one of an endpoint's models. `profile` sets dialect, sizes and budget (default: "embedded",
+    for a URL "qwen3-vl"); `dialect` and `budget` override it. `knowledge_base` is a folder with Seg-ReSearch corpora,
+    or one in memory; without it and `search`, the policy answers from what it sees. `api_key` is SEGSCOUT_API_KEY
+    unless given. The parts are loaded here, so what is missing is said here, as a SegscoutError with its remedy.
+    One agent serves many episodes, also concurrently.
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | Policy = "embedded",
+        *,
+        model: str | None = None,
+        profile: str | None = None,
+        dialect: str | None = None,
+        segmenter: str | Segmenter | None = "sam2",
+        sam2_model: str | None = None,
+        knowledge_base: str | Path | KnowledgeBase | None = None,
+        search: SearchProvider | None = None,
+        budget: Budget | None = None,
+        device: str | None = None,
+        api_key: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        chosen = choose_profile(policy, profile)
+        key = read_settings().secret() if api_key is None and is_address(policy) else api_key
+        self._context = Context(
+            dialect=make_dialect(dialect or chosen.dialect, chosen.view, chosen.prompt),
+            search=choose_search(knowledge_base, search),
+            policy=choose_policy(policy, model=model, device=device, api_key=key),
+            segmenter=choose_segmenter(segmenter, model=sam2_model, device=device),
+            budget=budget or chosen.budget,
+            sampling=replace(chosen.sampling, seed=seed),
+        )
+
+    @property
+    def versions(self) -> Versions:
+        """Which parts this agent has."""
+        context = self._context
+        segmenter = context.segmenter.name if context.segmenter else "none"
+        return Versions(segscout_version(), context.policy.name, segmenter, context.sampling.seed)
+
+    def segment(self, media: MediaSource | Media, query: str) -> Result:
+        """Find and cut out what `query` describes; also inside a running event loop, as in a notebook.
+
+        `media` is a file, a Pillow image, an RGB uint8 array (height, width, 3) or (frames, height, width, 3), or a
+        list of them. Raises InputError or MediaError for what cannot be used; a policy, search or segmenter that
+        fails on the way is told in the Result.
+        """
+        return _run(self._once(media, query))
+
+    async def asegment(self, media: MediaSource | Media, query: str) -> Result:
+        """Do the same as `segment` without blocking the event loop."""
+        async for item in self.stream(media, query):
+            if isinstance(item, Result):
+                return item
+        raise AssertionError("a stream ends with its Result")
+
+    async def stream(self, media: MediaSource | Media, query: str) -> AsyncIterator[Event | Result]:
+        """Do the same as `segment`, yielding every event as it happens and the Result last."""
+        opened = media if isinstance(media, Media) else await asyncio.to_thread(open_media, media)
+        start = perf_counter()
+        steps: list[Step] = []
+        async for item in stream_episode(Task(query, opened.frames), self._context):
+            if isinstance(item, EpisodeResult):
+                yield to_result(item, opened, steps, self.versions)
+            else:
+                steps.append(Step(round(perf_counter() - start, 4), item))
+                yield item
+
+    async def aclose(self) -> None:
+        """Close the connections that the policy holds in the running event loop."""
+        close = getattr(self._context.policy, "close", None)
+        if close is not None:
+            await close()
+
+    async def _once(self, media: MediaSource | Media, query: str) -> Result:
+        try:
+            return await self.asegment(media, query)
+        finally:
+            await self.aclose()  # connections cannot outlive the loop that this call was given
+
+
+def _run(work: Coroutine[Any, Any, _Value]) -> _Value:
+    """Run a coroutine to its end, in a thread of its own if this one has a running event loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1, thread_name_prefix="segscout") as pool:
+        return pool.submit(contextvars.copy_context().run, asyncio.run, work).result()

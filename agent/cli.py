@@ -1,0 +1,133 @@
+"""`segscout`: the root command. Every command imports what it needs when it runs, so that help comes at once."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+_MOUNTED = {"eval": ("evals.cli", "Measure how good it is.")}
+"""Groups of commands that live on other floors: the module that holds their `app`, and what they are for."""
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports mounted groups only when they are called for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, mounted ones last."""
+        return [*super().list_commands(ctx), *_MOUNTED]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command; of a mounted group no more than what help and completion list."""
+        if cmd_name in _MOUNTED:
+            return TyperGroup(name=cmd_name, help=_MOUNTED[cmd_name][1])
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called for, imported if it is a mounted group."""
+        if args and args[0] in _MOUNTED:
+            return args[0], typer.main.get_command(import_module(_MOUNTED[args[0]][0]).app), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(
+    cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"max_content_width": 100}
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line of standard output.")]
+Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and result.", file_okay=True)]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from agent.versions import segscout_version
+
+        typer.echo(f"segscout {segscout_version()}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Settings: SEGSCOUT_POLICY, SEGSCOUT_API_KEY, … in the environment or in .env.")
+def segscout(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+) -> None:
+    """Describe anything, even what must be looked up first, and get its mask, with the evidence."""
+
+
+@app.command()
+def demo(
+    clip: Annotated[int, typer.Option(min=0, help="Which test clip; 0 asks for a cup's winner.")] = 0,
+    out: Out = Path("runs/demo"),
+    as_json: Json = False,
+) -> None:
+    """Look up who bears an emblem, find it in a clip, cut it out; then score it against the exact mask."""
+    from agent.commands.demo import run_demo
+
+    run_demo(clip, out, as_json=as_json)
+
+
+@app.command()
+def segment(
+    media: Annotated[str, typer.Argument(help="An image or a video file.")],
+    query: Annotated[str, typer.Argument(help="What to find; may be left out with --box.")] = "",
+    policy: Annotated[str | None, typer.Option(help="embedded, or an address http://host:8000/v1.")] = None,
+    model: Annotated[str | None, typer.Option(help="Which of the endpoint's models.")] = None,
+    profile: Annotated[str | None, typer.Option(help="embedded, qwen3-vl, seg-research-4b.")] = None,
+    dialect: Annotated[str | None, typer.Option(help="Another way of talking than the profile's.")] = None,
+    segmenter: Annotated[str | None, typer.Option(help="sam2 or grabcut.")] = None,
+    sam2_model: Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")] = None,
+    box: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y,X,Y", help="Skip the policy, cut this box; may be repeated.")
+    ] = None,
+    frame: Annotated[int, typer.Option(min=0, help="The frame of a video that --box speaks of.")] = 0,
+    kb: Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; default runs/segment/NAME.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
+    from agent.commands.request import Request, check_request
+
+    boxes = box or []
+    request = Request(
+        media, query, policy, model, profile, dialect, segmenter, sam2_model, boxes, frame, kb, device, out
+    )
+    checked = check_request(request)  # before the heavy imports, so that a slip is told at once
+
+    from agent.commands.segment import run_segment
+
+    run_segment(request, checked, as_json=as_json)
+
+
+@app.command()
+def replay(
+    rollouts: Annotated[Path, typer.Argument(help="Recorded rollouts of Seg-ReSearch, JSON lines.")],
+    dialect: Annotated[str, typer.Option(help="The dialect that reads the turns.")] = "seg-research",
+    as_json: Json = False,
+) -> None:
+    """Feed recorded turns through a dialect, and compare with what the recorded run acted on."""
+    from agent.commands.replay import run_replay
+
+    run_replay(rollouts, dialect, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what is missing for which feature, and the command that mends it."""
+    from agent.commands.doctor import run_doctor
+
+    run_doctor(as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; every failure is one line and an exit code, see `agent.reporting`."""
+    from agent.reporting import guarded
+
+    # Taken out here, so that they hold for mounted commands too, which know nothing of them.
+    debug, as_json = "--debug" in sys.argv, "--json" in sys.argv
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    sys.exit(guarded(lambda: app(prog_name="segscout"), debug=debug, as_json=as_json))

@@ -1,0 +1,61 @@
+"""What `segscout segment` was asked, checked without the heavy parts, so that a slip is told at once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.folders import check_directory
+from tools.errors import InputError
+from tools.media import Media, open_media
+from tools.segmenters.base import Box
+
+_BOX_REMEDY = "Write it as X,Y,X,Y: left, top, right, bottom in pixels."
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line; None is "not said", so the settings decide."""
+
+    media: str
+    query: str
+    policy: str | None
+    model: str | None
+    profile: str | None
+    dialect: str | None
+    segmenter: str | None
+    sam2_model: str | None
+    box: list[str]
+    frame: int
+    kb: Path | None
+    device: str | None
+    out: Path | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the request turned out to mean: open media, boxes in pixels, and where the results go."""
+
+    media: Media
+    boxes: list[Box]
+    out: Path
+
+
+def check_request(request: Request) -> Checked:
+    """Open the media and check the rest; raises InputError or MediaError."""
+    if not request.query.strip() and not request.box:
+        raise InputError("the query is empty.", remedy="Say what to find, or give its box with --box X,Y,X,Y.")
+    boxes = [read_box(text) for text in request.box]
+    out = request.out or Path("runs/segment") / Path(request.media).stem
+    check_directory(out)
+    return Checked(open_media(request.media), boxes, out)
+
+
+def read_box(text: str) -> Box:
+    """Read `X,Y,X,Y` (pixels; right and bottom are exclusive edges); InputError if it is no box with an area."""
+    try:
+        x1, y1, x2, y2 = (float(value) for value in text.split(","))
+    except ValueError as error:
+        raise InputError(f"{text!r} is no box.", remedy=_BOX_REMEDY) from error
+    # Written so that a NaN fails too; a box of infinite size is cut to the picture.
+    if not (x1 < x2 and y1 < y2):
+        raise InputError(f"the box {text} is empty.", remedy=_BOX_REMEDY)
+    return x1, y1, x2, y2

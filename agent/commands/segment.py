@@ -1,0 +1,118 @@
+"""`segscout segment`: a file and a query in, a folder of results out."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from agent.agent import SegmentationAgent
+from agent.boxes import cut_boxes
+from agent.commands.request import Checked, Request
+from agent.display import EpisodeDisplay, plain, print_step
+from agent.parts import choose_segmenter
+from agent.reporting import console_for, hush_loading, write_json
+from agent.result import Failure, Result
+from agent.settings import Settings, read_settings
+from tools.errors import SegscoutError
+from tools.media import Media
+from tools.segmenters.base import Box
+
+
+def run_segment(request: Request, checked: Checked, *, as_json: bool) -> None:
+    """Segment, show the steps, save and report; any SegscoutError leaves nothing behind."""
+    settings = read_settings()
+    media, boxes, out = checked.media, checked.boxes, checked.out
+    console = console_for(as_json=as_json)
+    hush_loading(request.sam2_model or settings.sam2_model)
+    with EpisodeDisplay(console) as display:
+        if boxes:
+            result = _cut(request, settings, media, boxes, display)
+        else:
+            result = asyncio.run(watch(_agent(request, settings), media, request.query, display))
+        files = save(result, out, display)
+    summarise(result, console)
+    tell_files(console, files)
+    if as_json:
+        write_json(report(result, out, files))
+
+
+async def watch(agent: SegmentationAgent, media: Media, query: str, display: EpisodeDisplay) -> Result:
+    """Run an episode and show its events as they come."""
+    try:
+        async for item in agent.stream(media, query):
+            if isinstance(item, Result):
+                return item
+            display.show(item)
+    finally:
+        await agent.aclose()
+    raise AssertionError("a stream ends with its Result")
+
+
+def save(result: Result, out: Path, display: EpisodeDisplay) -> list[Path]:
+    """Save a result and return the files; an episode without an answer raises its error, and nothing is saved."""
+    if result.failure is not None:
+        raise to_error(result.failure)
+    with display.bar("writing the overlay") as moved:
+        return result.save(out, progress=moved)
+
+
+def tell_files(console: Console, files: list[Path]) -> None:
+    """Say where the results lie."""
+    print_step(console, "saved", f"{files[0].parent}: {', '.join(path.name for path in files)}")
+
+
+def report(result: Result, out: Path, files: list[Path]) -> dict[str, Any]:
+    """Return what --json prints."""
+    return result.to_dict() | {"out": str(out), "files": [path.name for path in files]}
+
+
+def to_error(failure: Failure) -> SegscoutError:
+    """Return the error that a failed episode reports, at its own boundary."""
+    error = SegscoutError(failure.message, remedy=failure.remedy)
+    error.boundary = failure.boundary  # type: ignore[misc]
+    return error
+
+
+def summarise(result: Result, console: Console) -> None:
+    """Say in a few lines what came out."""
+    if result.absent:
+        verdict = "absent: nothing in the media matches"
+    else:
+        count = len(result.instances)
+        found = "1 object" if count == 1 else f"{count} objects"
+        verdict = f"found {found}, keyframe {result.keyframe} of {len(result.media.frames)} frames"
+    usage = result.usage
+    seconds = sum(usage.seconds.values())
+    print_step(console, "result", f"{plain(result.query)}: {verdict}", "green")
+    spent = f"{usage.turns} turns, {usage.searches} searches, {usage.completion_tokens} tokens, {seconds:.1f} s"
+    print_step(console, "spent", spent)
+
+
+def _cut(request: Request, settings: Settings, media: Media, boxes: Sequence[Box], display: EpisodeDisplay) -> Result:
+    name = request.segmenter or settings.segmenter
+    device = request.device or settings.device
+    segmenter = choose_segmenter(name, model=_sam2_model(request, settings, name), device=device)
+    assert segmenter is not None
+    return cut_boxes(media, boxes, segmenter, frame=request.frame, label=request.query.strip(), report=display.show)
+
+
+def _agent(request: Request, settings: Settings) -> SegmentationAgent:
+    policy = request.policy or settings.policy
+    segmenter = request.segmenter or settings.segmenter
+    return SegmentationAgent(
+        policy,
+        model=request.model or (settings.model if "://" in policy else None),
+        profile=request.profile or settings.profile,
+        dialect=request.dialect or settings.dialect,
+        segmenter=segmenter,
+        sam2_model=_sam2_model(request, settings, segmenter),
+        knowledge_base=request.kb or settings.kb,
+        device=request.device or settings.device,
+    )
+
+
+def _sam2_model(request: Request, settings: Settings, segmenter: str) -> str | None:
+    """Return the SAM 2 checkpoint asked for; the one in the settings is of no use to another segmenter."""
+    return request.sam2_model or (settings.sam2_model if segmenter == "sam2" else None)

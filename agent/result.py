@@ -1,0 +1,156 @@
+"""The answer as people get it: masks, evidence, cost; it knows how to describe itself and to save itself."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.versions import Versions
+from graphs.conversation import Turn
+from graphs.endings import Ending
+from graphs.episode import Evidence, Usage
+from graphs.events import Event
+from graphs.masks import RLE, decode_rle
+from tools.media import Media
+from tools.segmenters.base import Box, Mask
+
+SCHEMA = "segscout.result/1"
+
+
+class Masks(Mapping[int, Mask]):
+    """The masks of one instance by frame: boolean (height, width) in the original size, decoded when asked for."""
+
+    def __init__(self, rles: Mapping[int, RLE]) -> None:
+        self._rles = dict(sorted(rles.items()))
+
+    def __getitem__(self, frame: int) -> Mask:
+        """Return the mask of a frame; KeyError if none was cut there."""
+        return decode_rle(self._rles[frame])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rles)
+
+    def __len__(self) -> int:
+        return len(self._rles)
+
+    def __repr__(self) -> str:
+        return f"Masks({len(self)} frames)"
+
+    def __eq__(self, other: object) -> bool:
+        # A mapping compares its values, and arrays have no truth value.
+        return isinstance(other, Masks) and self._rles == other._rles
+
+    def __hash__(self) -> int:
+        return hash(tuple((frame, rle["counts"]) for frame, rle in self._rles.items()))
+
+    def rle(self, frame: int) -> RLE:
+        """Return the mask of a frame as COCO run lengths, without decoding; KeyError if none was cut there."""
+        return self._rles[frame]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object that was found; box, points and labels (1 inside, 0 outside) are in pixels of the keyframe.
+
+    `score` is the segmenter's own estimate of the mask at the keyframe, 0 to 1.
+    """
+
+    label: str
+    box: Box | None
+    points: tuple[tuple[float, float], ...]
+    labels: tuple[int, ...]
+    score: float
+    masks: Masks
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What broke: the boundary that was crossed, what happened there, and what mends it."""
+
+    boundary: str
+    message: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """An event and when it happened, in seconds since the start."""
+
+    at: float
+    event: Event
+
+
+@dataclass(frozen=True)
+class Result:
+    """How an episode ended and all that it brought; coordinates are pixels of the original media."""
+
+    query: str
+    ending: Ending
+    failure: Failure | None
+    """Set if the episode brought no answer; its remedy says what to do."""
+    keyframe: int | None
+    instances: tuple[Instance, ...]
+    evidence: tuple[Evidence, ...]
+    usage: Usage
+    versions: Versions
+    media: Media = field(repr=False, compare=False)
+    conversation: tuple[Turn, ...] = field(default=(), repr=False)
+    steps: tuple[Step, ...] = field(default=(), repr=False)
+
+    @property
+    def found(self) -> bool:
+        """Whether the object was found and cut out."""
+        return self.ending is Ending.FOUND
+
+    @property
+    def absent(self) -> bool:
+        """Whether the policy says that nothing in the media matches."""
+        return self.ending is Ending.ABSENT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but pixels and conversation as plain data, ready for JSON."""
+        media = self.media
+        return {
+            "schema": SCHEMA,
+            "query": self.query,
+            "found": self.found,
+            "absent": self.absent,
+            "ending": self.ending.value,
+            "failure": asdict(self.failure) if self.failure else None,
+            "media": {
+                "name": media.name,
+                "kind": media.kind,
+                "width": media.width,
+                "height": media.height,
+                "frames": len(media.frames),
+                "fps": media.fps,
+                "sha256": media.sha256,
+            },
+            "keyframe": self.keyframe,
+            "instances": [_plain_instance(instance) for instance in self.instances],
+            "evidence": [asdict(one) for one in self.evidence],
+            "usage": {**asdict(self.usage), "seconds": dict(self.usage.seconds)},
+            "versions": asdict(self.versions),
+        }
+
+    def save(self, directory: str | Path, *, progress: Callable[[int, int], None] | None = None) -> list[Path]:
+        """Write pictures, masks, trace and result to a folder, and return the files.
+
+        Everything is written elsewhere first: a failure leaves the folder as it was. `progress` is told frames done
+        and in all while the video is written. Raises InputError if the folder cannot be used, MediaError if a frame
+        cannot be read or encoded.
+        """
+        from agent.saving import save_result  # late: drawing and encoding are of no use to those who never save
+
+        return save_result(self, Path(directory), progress)
+
+
+def _plain_instance(instance: Instance) -> dict[str, Any]:
+    return {
+        "label": instance.label,
+        "box": list(instance.box) if instance.box else None,
+        "points": [list(point) for point in instance.points],
+        "labels": list(instance.labels),
+        "score": instance.score,
+        "frames": len(instance.masks),
+    }

@@ -1,0 +1,35 @@
+"""Settings from the environment and `.env`: what need not be written on every command line."""
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tools.errors import InputError, boundary
+
+
+class Settings(BaseSettings):
+    """Defaults of the command line, each from SEGSCOUT_ and the name in capitals; an option always wins."""
+
+    model_config = SettingsConfigDict(env_prefix="SEGSCOUT_", env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    policy: str = "embedded"
+    model: str | None = None
+    profile: str | None = None
+    dialect: str | None = None
+    segmenter: str = "sam2"
+    sam2_model: str | None = None
+    kb: Path | None = None
+    device: str | None = None
+    api_key: SecretStr | None = None
+    """The endpoint's key; never shown, logged or saved."""
+
+    def secret(self) -> str | None:
+        """Return the key in plain text, for the endpoint's client only."""
+        return self.api_key.get_secret_value() if self.api_key else None
+
+
+def read_settings() -> Settings:
+    """Read the settings; InputError if the environment or `.env` holds something unusable."""
+    with boundary(InputError, "the settings cannot be read", remedy="Check .env and the SEGSCOUT_ variables."):
+        return Settings()

@@ -1,0 +1,107 @@
+"""Bad input: one clear error that names the boundary and the remedy, non-zero exit, nothing half-written."""
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from agent_stubs import Ran, cli, frames, write_clip
+from chat_server import chat_server, models, said, send
+
+HERE = "--segmenter=grabcut"
+"""A segmenter that needs no weights, so that only what is meant goes wrong."""
+
+CASES: dict[str, tuple[str, int, list[str]]] = {
+    "no file": ("media", 1, ["none.png", "q", "--policy={good}", HERE]),
+    "a folder": ("media", 1, ["folder", "q", "--policy={good}", HERE]),
+    "an address": ("media", 1, ["http://host/x.png", "q", "--policy={good}", HERE]),
+    "no picture": ("media", 1, ["text.png", "q", "--policy={good}", HERE]),
+    "a picture cut off": ("media", 1, ["cut.png", "q", "--policy={good}", HERE]),
+    "a huge picture": ("media", 1, ["huge.png", "q", "--policy={good}", HERE]),
+    "a clip cut off": ("media", 1, ["cut.mp4", "q", "--policy={good}", HERE]),
+    "an empty query": ("input", 2, ["one.png", "  ", "--policy={good}", HERE]),
+    "an endless query": ("input", 2, ["one.png", "x" * 5000, "--policy={good}", HERE]),
+    "no such policy": ("input", 2, ["one.png", "q", "--policy=nope", HERE]),
+    "nobody listens": ("policy", 1, ["one.png", "q", "--policy=http://127.0.0.1:9/v1", HERE]),
+    "no chat endpoint": ("policy", 1, ["one.png", "q", "--policy={wrong}", HERE]),
+    "no such model": ("policy", 1, ["one.png", "q", "--policy={two}", HERE]),
+    "a model that babbles": ("policy", 1, ["one.png", "q", "--policy={babble}", HERE]),
+    "a model that says nothing": ("policy", 1, ["one.png", "q", "--policy={silent}", HERE]),
+    "no such segmenter": ("input", 2, ["one.png", "q", "--policy={good}", "--segmenter=nope"]),
+    "a SAM 2 that is none": ("segmenter", 1, ["one.png", "q", "--policy={good}", "--sam2-model=folder"]),
+    "no knowledge base": ("knowledge base", 1, ["one.png", "q", "--policy={good}", "--kb=none", HERE]),
+    "an empty knowledge base": ("knowledge base", 1, ["one.png", "q", "--policy={good}", "--kb=folder", HERE]),
+    "a broken knowledge base": ("knowledge base", 1, ["one.png", "q", "--policy={good}", "--kb=broken", HERE]),
+    "a box of three": ("input", 2, ["one.png", "--box=1,2,3", HERE]),
+    "an empty box": ("input", 2, ["one.png", "--box=9,9,9,9", HERE]),
+    "a box elsewhere": ("input", 2, ["one.png", "--box=900,900,950,950", HERE]),
+    "no such frame": ("input", 2, ["one.png", "--box=1,1,9,9", "--frame=7", HERE]),
+    "a file in the way": ("input", 2, ["one.png", "--box=1,1,9,9", "--out=text.png/below", HERE]),
+}
+
+
+def huge_png() -> bytes:
+    """A picture of a few bytes whose header promises 60,000 by 60,000 pixels."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+
+
+def fill(folder: Path) -> set[str]:
+    """Put the bad files there and return their names."""
+    PIL.Image.fromarray(frames(1)[0]).save(folder / "one.png")
+    (folder / "cut.png").write_bytes((folder / "one.png").read_bytes()[:60])
+    (folder / "text.png").write_text("this is no picture")
+    (folder / "huge.png").write_bytes(huge_png())
+    whole = write_clip(folder / "whole.mp4").read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (folder / "folder").mkdir()
+    (folder / "broken").mkdir()
+    (folder / "broken" / "text_corpus.jsonl").write_text('{"id": 1, "contents": "fine"}\n{"id": 2')
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory) -> Iterator[Callable[[str], tuple[Ran, set[str]]]]:
+    """Run all cases, two at a time, each in its own folder; return what a case did and what it left behind."""
+
+    def run(case: str) -> tuple[Ran, set[str]]:
+        folder = tmp_path_factory.mktemp("case")
+        before = fill(folder)
+        arguments = [argument.format(**addresses) for argument in CASES[case][2]]
+        did = cli("segment", *arguments, "--json", cwd=folder)
+        return did, {path.name for path in folder.iterdir()} - before
+
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(chat_server()) for name in ("good", "wrong", "two", "babble", "silent")}
+        wrong, two, babble, silent = (servers[name] for name in ("wrong", "two", "babble", "silent"))
+        wrong.models = send(b"<html>not found</html>", status=404, kind="text/html")
+        wrong.answers = [wrong.models]
+        two.models = models("one", "other")
+        babble.answers = [said("I am a fish.")]
+        silent.answers = [said("")]
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        addresses = {name: server.url for name, server in servers.items()}
+        done = dict(zip(CASES, pool.map(run, CASES), strict=True))
+        yield done.__getitem__
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(ran, case):
+    did, left = ran(case)
+    boundary, code, _ = CASES[case]
+    assert did.code == code, did.err
+    (line,) = [line for line in did.err.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {boundary}: ")
+    assert line == did.err.splitlines()[-1]
+    assert "Traceback" not in did.err + did.out
+    assert did.last["error"]["boundary"] == boundary
+    assert did.last["error"]["remedy"]
+    assert left == set()

@@ -1,0 +1,137 @@
+"""LocalPolicy with random weights: a cache kept across turns changes nothing, and transformers agrees."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_policy import noise, said
+
+from graphs.conversation import Text, Turn
+from graphs.policies.base import Completion, Sampling
+from graphs.policies.chatml import rope_positions
+from graphs.policies.local import LocalPolicy, patchify
+from tools.errors import PolicyError
+from tools.image_store import ImageStore
+
+VARIED = {"temperature": 1.0, "seed": 5}
+"""Greedy turns of random weights say one word again and again."""
+
+
+def complete(policy: LocalPolicy, turns: list[Turn], images: ImageStore, **sampling: Any) -> Completion:
+    settings = Sampling(**sampling)
+    return asyncio.run(policy.complete(turns, images, max_tokens=10, stop=(), sampling=settings))
+
+
+def opening(images: ImageStore, seed: int, query: str = "the star") -> list[Turn]:
+    frames = [part for i in range(4) for part in (f"\nframe {i} ", noise(seed + i, 64))]
+    return [said(images, "system", "Find the target."), said(images, "user", *frames, f"\n\nPlease find '{query}'.")]
+
+
+def play(policy: LocalPolicy, images: ImageStore, seed: int) -> tuple[list[Turn], list[Completion]]:
+    """Three turns, with a text and a picture in between."""
+    turns, completions = opening(images, seed), []
+    for observation in (("<information>1. (Title: A) b</information>\n\n",), ("Here: ", noise(seed + 9, 128)), ()):
+        completion = complete(policy, turns, images, **VARIED)
+        completions.append(completion)
+        turns.append(Turn("assistant", (Text(completion.text),), completion.token_ids, completion.logprobs))
+        if observation:
+            turns.append(said(images, "user", *observation))
+    return turns, completions
+
+
+def reference(policy: LocalPolicy, turns: list[Turn], images: ImageStore) -> list[tuple[float, ...]]:
+    """The log-probabilities of every sampled token, by one full forward pass of transformers, its own positions."""
+    encoded = policy.chatml.encode(turns, open_reply=False)
+    model, ids = policy._model, torch.tensor([encoded.ids])
+    with torch.inference_mode():
+        logits = model(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            mm_token_type_ids=(ids == policy.chatml.image_pad).int(),
+            pixel_values=torch.cat([patchify(images.get(ref.sha256)) for ref in encoded.images]),
+            image_grid_thw=torch.tensor([[1, ref.height // 16, ref.width // 16] for ref in encoded.images]),
+        ).logits[0]
+    logp = logits.log_softmax(-1)
+    found, at = [], 0
+    for turn in turns:
+        length = len(policy.chatml.encode_turn(turn))
+        if turn.token_ids is not None:
+            start = at + len(policy._encode("<|im_start|>assistant\n"))
+            found.append(tuple(float(logp[start + i - 1, token]) for i, token in enumerate(turn.token_ids)))
+        at += length
+    return found
+
+
+def test_turn_by_turn_equals_fresh_runs_and_one_full_pass(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    turns, kept = play(policy, images, 0)
+    whole = reference(policy, turns, images)
+    for number, completion in enumerate(kept):
+        before = turns[: 2 + 2 * number]
+        fresh = complete(LocalPolicy(tiny_policy, device="cpu"), before, images, **VARIED)
+        assert fresh.token_ids == completion.token_ids
+        assert fresh.logprobs == pytest.approx(completion.logprobs, abs=1e-4)
+        assert whole[number] == pytest.approx(completion.logprobs, abs=1e-4)
+    assert len({token for completion in kept for token in completion.token_ids or ()}) > 3  # no degenerate model
+
+
+def test_other_pictures_at_the_same_place_are_not_mistaken_for_those_remembered(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    for seed in (0, 100, 0):
+        turns = opening(images, seed)
+        fresh = complete(LocalPolicy(tiny_policy, device="cpu"), turns, images)
+        again = complete(policy, turns, images)
+        assert again.token_ids == fresh.token_ids
+        assert again.logprobs == pytest.approx(fresh.logprobs, abs=1e-4)
+
+
+def test_conversations_in_turns_do_not_disturb_each_other(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    alone = [play(LocalPolicy(tiny_policy, device="cpu"), images, seed)[0] for seed in (0, 50)]
+    for end in (2, 4, 6):
+        for turns in alone:
+            completion = complete(policy, turns[:end], images, **VARIED)
+            assert completion.token_ids == turns[end].token_ids
+            assert completion.logprobs == pytest.approx(turns[end].logprobs, abs=1e-4)
+
+
+def test_the_same_conversation_twice_and_shortened(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    turns, kept = play(policy, images, 7)
+    for end, completion in ((6, kept[2]), (6, kept[2]), (4, kept[1]), (2, kept[0])):
+        again = complete(policy, turns[:end], images, **VARIED)
+        assert again.token_ids == completion.token_ids
+        assert again.logprobs == pytest.approx(completion.logprobs, abs=1e-4)
+
+
+def test_sampling_is_seeded_and_its_logprobs_are_those_of_the_draw(tiny_policy: Path) -> None:
+    images = ImageStore()
+    turns, policy = opening(images, 3), LocalPolicy(tiny_policy, device="cpu")
+    one, two, other = (complete(policy, turns, images, temperature=1.0, seed=seed) for seed in (1, 1, 2))
+    assert one.token_ids == two.token_ids
+    assert one.token_ids != other.token_ids
+    spoken = [*turns, Turn("assistant", (Text(one.text),), one.token_ids, one.logprobs)]
+    assert reference(policy, spoken, images)[0] == pytest.approx(one.logprobs, abs=1e-4)
+
+
+def test_positions_are_those_of_transformers(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    encoded = policy.chatml.encode([*opening(images, 1), said(images, "user", noise(4, 128), " and ", noise(5, 32))])
+    ids = torch.tensor([encoded.ids])
+    grids = [(ref.height // 32, ref.width // 32) for ref in encoded.images]
+    theirs, _ = policy._model.model.get_rope_index(
+        ids,
+        (ids == policy.chatml.image_pad).int(),
+        image_grid_thw=torch.tensor([[1, 2 * rows, 2 * columns] for rows, columns in grids]),
+    )
+    assert (torch.from_numpy(rope_positions(encoded.ids, policy.chatml.image_pad, grids)) == theirs[:, 0]).all()
+
+
+def test_a_missing_or_broken_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="no policy checkpoint"):
+        LocalPolicy(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(PolicyError, match="loading"):
+        LocalPolicy(tmp_path)
