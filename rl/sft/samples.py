@@ -77,12 +77,12 @@ def jitter_coordinates(
 
     `numbers` are the token ids of 0, 1, 2, … and `opens` those of the tokens that open a coordinate. Pixels fall on
     few of the thousand units, on others for edges than for points; a policy that has seen only those takes any other
-    number, once it has sampled one, for something else.
+    number, once it has sampled one, for something else. Zero stays: a box of zeros says that the object is absent.
     """
     ids = sample.ids.copy()
     value_of = {int(token): value for value, token in enumerate(numbers)}
     for at in np.flatnonzero(sample.trained & np.isin(np.roll(ids, 1), list(opens))):
         value = value_of.get(int(ids[at]))
-        if value is not None:
-            ids[at] = numbers[np.clip(value + rng.integers(-reach, reach + 1), 0, len(numbers) - 1)]
+        if value:
+            ids[at] = numbers[np.clip(value + rng.integers(-reach, reach + 1), 1, len(numbers) - 1)]
     return Sample(ids, sample.trained, sample.positions, sample.images)

@@ -284,7 +284,7 @@ def main(recipe: Path, out: Path = Path("runs/policy"), device: str = "", start:
     torch.set_float32_matmul_precision("high")
     if start is not None and crew.leads:
         (out / "policy").mkdir(exist_ok=True)
-        for file in start.glob("*.json*"):
+        for file in [*start.glob("*.json*"), *start.glob("*.jinja")]:
             shutil.copy(file, out / "policy")
     Trainer(Recipe.load(recipe), out, crew).run(start)
     crew.leave()
