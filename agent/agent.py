@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from agent.outcome import to_result
-from agent.parts import choose_policy, choose_profile, choose_search, choose_segmenter, is_address
+from agent.parts import choose_search, choose_segmenter
 from agent.result import Result, Step
 from agent.settings import read_settings
 from agent.versions import Versions, segscout_version
@@ -19,7 +19,8 @@ from graphs.context import Context
 from graphs.episode import EpisodeResult, Task, stream_episode
 from graphs.events import Event
 from graphs.policies.base import Policy
-from graphs.profiles import make_dialect
+from graphs.policies.loading import is_address, load_policy
+from graphs.profiles import make_dialect, profile_for
 from tools.knowledge import KnowledgeBase
 from tools.media import Media, MediaSource, open_media
 from tools.search.base import SearchProvider
@@ -55,12 +56,14 @@ class SegmentationAgent:
         api_key: str | None = None,
         seed: int = 0,
     ) -> None:
-        chosen = choose_profile(policy, profile)
+        chosen = profile_for(policy, profile)
         key = read_settings().secret() if api_key is None and is_address(policy) else api_key
         self._context = Context(
             dialect=make_dialect(dialect or chosen.dialect, chosen.view, chosen.prompt),
             search=choose_search(knowledge_base, search),
-            policy=choose_policy(policy, model=model, device=device, api_key=key),
+            policy=load_policy(policy, model=model, device=device, api_key=key)
+            if isinstance(policy, str | Path)
+            else policy,
             segmenter=choose_segmenter(segmenter, model=sam2_model, device=device),
             budget=budget or chosen.budget,
             sampling=replace(chosen.sampling, seed=seed),

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from agent.parts import embedded_policy_there, weights_there
 from agent.settings import read_settings
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from tools.errors import SegscoutError, boundary
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
@@ -56,7 +56,7 @@ def _libraries() -> Iterator[Check]:
 
 
 def _weights() -> Iterator[Check]:
-    policy, segmenter = embedded_policy_there(), weights_there(EMBEDDED_SEGMENTER)
+    policy, segmenter = has_weights(EMBEDDED_FOLDER), has_weights(EMBEDDED_SEGMENTER)
     yield Check(
         "embedded policy",
         "working without an endpoint",

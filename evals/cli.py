@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from evals.contexts import choose_profile, make_context, open_policy
+from evals.contexts import make_context, open_policy
 from evals.emblems.benchmark import ContextOf, benchmark_world, evaluate, make_tasks
 from evals.emblems.exact import ExactSegmenter, oracle_policy
 from evals.emblems.knowledge import EmblemSearch
@@ -24,6 +24,7 @@ from evals.emblems.summary import summarise
 from evals.emblems.tasks import EmblemTask
 from graphs.context import Context
 from graphs.policies.replay import ReplayPolicy
+from graphs.profiles import profile_for
 from tools.errors import InputError, SegscoutError, boundary
 
 app = typer.Typer(name="eval", help="Measure how good it is.", no_args_is_help=True)
@@ -49,11 +50,12 @@ def emblems(
     search: Annotated[bool, typer.Option("--search/--no-search", help="Whether it may look things up.")] = True,
     concurrency: Annotated[int, typer.Option(help="Episodes under way at once; more pays at an endpoint.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Write one JSON object an episode here.")] = None,
+    api_key: Annotated[str | None, typer.Option(envvar="SEGSCOUT_API_KEY", hidden=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, last.")] = False,
 ) -> None:
     """Run the agent on Emblems: clips and names that were drawn for this seed and never seen before."""
     summary = asyncio.run(
-        _emblems(split, seed, n, policy, model, profile, segmenter, sam2_model, search, concurrency, out)  # type: ignore[arg-type]
+        _emblems(split, seed, n, policy, model, profile, segmenter, sam2_model, search, concurrency, out, api_key)  # type: ignore[arg-type]
     )
     typer.echo(json.dumps(summary)) if as_json else Console().print(*_tables(summary), sep="\n")
 
@@ -70,11 +72,12 @@ async def _emblems(
     search: bool,
     concurrency: int,
     out: Path | None,
+    api_key: str | None,
 ) -> dict[str, Any]:
     tasks = make_tasks(split, seed, n)
     provider = EmblemSearch(benchmark_world(split, seed)) if search else None
-    chosen = choose_profile(policy, profile)
-    player = ReplayPolicy(()) if policy == "oracle" else await open_policy(policy, model)
+    chosen = profile_for(policy, profile)
+    player = ReplayPolicy(()) if policy == "oracle" else await open_policy(policy, model, api_key)
     # "exact" cuts with the clip's own masks, so what is loaded in its place must only be cheap.
     context = make_context(
         player,

@@ -1,48 +1,20 @@
 """Put together what an evaluation runs: policy, profile, segmenter and search, by the names that the CLI takes."""
 
-from pathlib import Path
-
 from graphs.context import Context
 from graphs.policies.base import Policy
-from graphs.profiles import Profile, get_profile
-from tools.errors import InputError
+from graphs.policies.loading import load_policy
+from graphs.policies.openai import OpenAIPolicy
+from graphs.profiles import Profile
 from tools.search.base import SearchProvider
 from tools.segmenters import load_segmenter
 
-EMBEDDED = "embedded"
 
-
-def is_address(policy: str) -> bool:
-    """Tell whether a policy's name is an endpoint's address."""
-    return "://" in policy
-
-
-def choose_profile(policy: str, name: str | None) -> Profile:
-    """Return the profile by name; by default that of the shipped policy in process, and Qwen3-VL's at an endpoint."""
-    return get_profile(name or ("qwen3-vl" if is_address(policy) else EMBEDDED))
-
-
-async def open_policy(policy: str, model: str | None) -> Policy:
-    """Load the shipped policy ("embedded") or one in a checkpoint folder, or reach for the one at an address.
-
-    Raises InputError for a name that means nothing, PolicyError for weights that do not load and for an endpoint that
-    does not answer: better now than once an episode.
-    """
-    if is_address(policy):
-        from graphs.policies.openai import OpenAIPolicy
-
-        remote = OpenAIPolicy(policy, model=model)
-        await remote.served_models()
-        return remote
-    if model is not None:
-        raise InputError("a model is named, but no endpoint.", remedy="Give the address that serves it with --policy.")
-    if policy != EMBEDDED and not Path(policy).is_dir():
-        raise InputError(
-            f"there is no policy {policy!r}.", remedy="Use embedded, an address http://host:8000/v1, or a folder."
-        )
-    from graphs.policies.local import LocalPolicy
-
-    return LocalPolicy() if policy == EMBEDDED else LocalPolicy(Path(policy))
+async def open_policy(policy: str, model: str | None, api_key: str | None = None) -> Policy:
+    """Load a policy as `load_policy` does, and greet an endpoint first: better now than once an episode."""
+    loaded = load_policy(policy, model=model, api_key=api_key)
+    if isinstance(loaded, OpenAIPolicy):
+        await loaded.served_models()
+    return loaded
 
 
 def make_context(

@@ -8,6 +8,7 @@ from graphs.budget import Budget
 from graphs.dialects.base import Dialect, View
 from graphs.dialects.seg_research import SegResearch
 from graphs.policies.base import Sampling
+from graphs.policies.loading import EMBEDDED, is_address
 from tools.errors import InputError
 
 PromptStyle = Literal["published", "compact"]
@@ -77,6 +78,11 @@ def get_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise InputError(f"there is no profile {name!r}.", remedy=f"Choose one of: {', '.join(PROFILES)}.")
     return PROFILES[name]
+
+
+def profile_for(policy: object, name: str | None) -> Profile:
+    """Return the named profile; by default `qwen3-vl` for an endpoint, `embedded` for all that runs in process."""
+    return get_profile(name or ("qwen3-vl" if is_address(policy) else EMBEDDED))
 
 
 def make_dialect(name: str, view: View, prompt: PromptStyle = "published") -> Dialect:

@@ -11,7 +11,7 @@ from chat_server import chat_server, said
 from pycocotools.coco import COCO
 
 from agent.display import plain
-from agent.parts import embedded_policy_there, weights_there
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
 ROLLOUTS = ROOT.parent / "shared" / "data" / "seg_research" / "rollouts"
@@ -93,7 +93,7 @@ def test_replay_of_the_shared_rollouts_has_a_reason_for_everything(tmp_path):
 
 def test_doctor_names_what_is_missing_and_what_mends_it(tmp_path):
     ran = cli("doctor", "--json", cwd=tmp_path)
-    here = embedded_policy_there() and weights_there(EMBEDDED_SEGMENTER)
+    here = has_weights(EMBEDDED_FOLDER) and has_weights(EMBEDDED_SEGMENTER)
     assert ran.last["ok"] is here
     assert ran.code == (0 if here else 1)
     assert {check["name"] for check in ran.last["checks"]} >= {"python", "torch", "embedded policy", "video", "gpu"}

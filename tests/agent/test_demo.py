@@ -9,15 +9,15 @@ from pycocotools.coco import COCO
 
 from agent import Result, SegmentationAgent
 from agent.commands.demo import clip_media, demo_task, demo_world, score_result
-from agent.parts import embedded_policy_there, weights_there
 from evals.emblems.exact import ExactSegmenter, oracle_policy
 from evals.emblems.knowledge import EmblemSearch
 from evals.emblems.tasks import ABILITIES
 from graphs.dialects.seg_research import absent_turn, answer_turn
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from graphs.policies.replay import ReplayPolicy
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
-WEIGHTS = embedded_policy_there() and weights_there(EMBEDDED_SEGMENTER)
+WEIGHTS = has_weights(EMBEDDED_FOLDER) and has_weights(EMBEDDED_SEGMENTER)
 
 
 def play(number: int, turns: list[str] | None = None) -> tuple[Result, object]:

@@ -1,0 +1,47 @@
+"""Choose a policy by what people write: "embedded", a checkpoint folder, or the address of an endpoint."""
+
+from pathlib import Path
+
+from graphs.policies.base import Policy
+from tools.errors import InputError, PolicyError
+
+EMBEDDED = "embedded"
+EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+
+
+def is_address(policy: object) -> bool:
+    """Tell whether a policy is named by the address of an endpoint."""
+    return isinstance(policy, str) and "://" in policy
+
+
+def has_weights(folder: Path) -> bool:
+    """Tell whether a folder holds a checkpoint, without importing torch."""
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+
+
+def load_policy(
+    policy: str | Path, *, model: str | None = None, device: str | None = None, api_key: str | None = None
+) -> Policy:
+    """Return the shipped policy, one in a checkpoint folder, or one behind an endpoint's address.
+
+    Heavy libraries are imported only by the one that is asked for; `model` and `api_key` are for endpoints only.
+    Raises InputError for a name that means nothing, PolicyError if weights are missing or broken.
+    """
+    if is_address(policy):
+        from graphs.policies.openai import OpenAIPolicy
+
+        return OpenAIPolicy(str(policy), model=model, api_key=api_key)
+    if model is not None:
+        raise InputError("a model is named, but no endpoint.", remedy="Give the address that serves it with --policy.")
+    if policy != EMBEDDED and not Path(policy).is_dir():
+        raise InputError(
+            f"there is no policy {str(policy)!r}.", remedy="Use embedded, an address http://host:8000/v1, or a folder."
+        )
+    if policy == EMBEDDED and not has_weights(EMBEDDED_FOLDER):
+        raise PolicyError(
+            "the embedded policy is not in this installation.",
+            remedy=f"Restore {EMBEDDED_FOLDER}, or name an endpoint with --policy http://host:8000/v1.",
+        )
+    from graphs.policies.local import LocalPolicy
+
+    return LocalPolicy(device=device) if policy == EMBEDDED else LocalPolicy(Path(policy), device=device)
