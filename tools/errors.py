@@ -69,4 +69,5 @@ def boundary(error: type[SegscoutError], what: str, *, remedy: str) -> Iterator[
     except SegscoutError:
         raise
     except Exception as cause:
-        raise error(f"{what}: {type(cause).__name__}: {cause}.", remedy=remedy) from cause
+        told = str(cause).rstrip(".")
+        raise error(f"{what}: {type(cause).__name__}: {told}.", remedy=remedy) from cause

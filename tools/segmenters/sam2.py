@@ -143,10 +143,11 @@ class Sam2Segmenter:
 
     def _embed_picture(self, image: Image) -> list[torch.Tensor]:
         """Return the embeddings of a whole picture, remembered until another picture comes."""
-        key = image_sha256(image)
-        if self._last is None or self._last[0] != key:
-            self._last = key, self._embed([image])
-        return self._last[1]
+        key, last = image_sha256(image), self._last
+        if last is None or last[0] != key:
+            # Through a local name: another thread may remember another picture meanwhile.
+            self._last = last = key, self._embed([image])
+        return last[1]
 
     def _embed(self, images: Sequence[Image]) -> list[torch.Tensor]:
         """Return the feature maps of each level, (pictures, channels, height, width), finest first."""
