@@ -20,6 +20,7 @@ from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGener
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, FinishReason, Sampling
 from graphs.policies.chatml import ChatML, rope_positions
+from tools.devices import choose_device
 from tools.errors import PolicyError, boundary
 from tools.image_store import Image, ImageStore
 
@@ -58,9 +59,9 @@ class LocalPolicy:
         if isinstance(checkpoint, Path) and not (checkpoint / "config.json").exists():
             raise PolicyError(f"there is no policy checkpoint in {checkpoint}.", remedy="Name a checkpoint folder.")
         self.name = name or (checkpoint.name if isinstance(checkpoint, Path) else checkpoint)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = choose_device(device)
         with boundary(PolicyError, f"loading {checkpoint} failed", remedy="Check the folder or the hub id."):
-            model, tokenizer = _load(str(checkpoint), self.device)
+            model, tokenizer = _load(str(checkpoint), str(self.device))
         self._model, self._tokenizer = model, tokenizer
         vision = model.config.vision_config
         self._patch, self._merge = int(vision.patch_size), int(vision.spatial_merge_size)
@@ -208,7 +209,7 @@ class LocalPolicy:
 
 @lru_cache(maxsize=2)
 def _load(checkpoint: str, device: str) -> tuple[Any, Any]:
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    dtype = torch.float32 if device.startswith("cpu") else torch.bfloat16
     model = Qwen3VLForConditionalGeneration.from_pretrained(checkpoint, dtype=dtype)
     return model.eval().to(device), AutoTokenizer.from_pretrained(checkpoint)
 

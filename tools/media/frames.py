@@ -26,12 +26,14 @@ class ListFrames:
     def __getitem__(self, index: int, /) -> Image:
         """Return frame `index` (negative counts from the end), RGB uint8; IndexError beyond the clip."""
         position = range(len(self))[index]
-        if self._last is None or self._last[0] != position:
+        last = self._last
+        if last is None or last[0] != position:
             image = self._loaders[position]()
             if image.shape != self._shape:
                 raise mixed_sizes(position, image.shape, self._shape)
-            self._last = position, image
-        return self._last[1]
+            # Through a local name: another thread may ask for another frame meanwhile.
+            self._last = last = position, image
+        return last[1]
 
 
 def mixed_sizes(index: int, shape: tuple[int, ...], expected: tuple[int, ...]) -> MediaError:

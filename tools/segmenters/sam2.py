@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from tools.devices import choose_device
 from tools.errors import SegmenterError, boundary
 from tools.image_store import Image, image_sha256
 from tools.segmenters.base import Frames, Prompt, Segment
@@ -52,7 +53,7 @@ class Sam2Segmenter:
         checkpoint's config.json says. Raises SegmenterError if it cannot be loaded.
         """
         self._checkpoint = Sam2Checkpoint(model)
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._device = choose_device(device)
         self._dtype = dtype
         self.window = self._checkpoint.window if window is None else window
         self.propagation = propagation or self._checkpoint.propagation
