@@ -1,7 +1,7 @@
 """Draw tasks: a clip, a query, and the ground truth with the facts that lead to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -109,21 +109,39 @@ def _only_one(clip: Clip, anchor: int, relation: Relation) -> int | None:
 
 
 def _cast(rng: np.random.Generator, emblem: Emblem, *, present: bool) -> tuple[list[Emblem], int | None]:
-    """Choose 4 to 6 different emblems, some of which share two attributes with `emblem`; shuffle the painting order."""
+    """Choose 4 to 6 different emblems, each sharing two attributes with another; shuffled, with the place of `emblem`.
+
+    The family is grown without a thought of `emblem`, which then takes the part of a member drawn at random: nothing in
+    the clip tells which one is asked for, so guessing without a search is right as often as there are objects.
+    """
     count = int(rng.integers(4, 7))
-    others: list[Emblem] = []
-    near = int(rng.integers(1, 4))
-    near_ones = [e for e in ALL_EMBLEMS if sum(getattr(e, a) == getattr(emblem, a) for a in _ATTRIBUTES) == 2]
-    wanted = count - 1 if present else count
-    while len(others) < wanted:
-        pool = near_ones if len(others) < near else ALL_EMBLEMS
-        other = pool[int(rng.integers(len(pool)))]
-        if other != emblem and other not in others:
-            others.append(other)
-    everyone = [*others, emblem] if present else others
-    order = rng.permutation(len(everyone))
-    shuffled = [everyone[i] for i in order]
-    return shuffled, shuffled.index(emblem) if present else None
+    family = _family(rng, count if present else count + 1)
+    part = int(rng.integers(len(family)))
+    played = [_renamed(member, family[part], emblem) for member in family]
+    if not present:
+        return played[:part] + played[part + 1 :], None
+    return played, part
+
+
+def _family(rng: np.random.Generator, count: int) -> list[Emblem]:
+    """Grow a family in random order: every member differs from an earlier one in a single attribute."""
+    family = [ALL_EMBLEMS[int(rng.integers(len(ALL_EMBLEMS)))]]
+    while len(family) < count:
+        like, other = family[int(rng.integers(len(family)))], ALL_EMBLEMS[int(rng.integers(len(ALL_EMBLEMS)))]
+        changed = _ATTRIBUTES[int(rng.integers(len(_ATTRIBUTES)))]
+        member = replace(like, **{changed: getattr(other, changed)})
+        if member not in family:
+            family.append(member)
+    return [family[i] for i in rng.permutation(count)]
+
+
+def _renamed(member: Emblem, part: Emblem, emblem: Emblem) -> Emblem:
+    """Exchange the values of `part` and `emblem`, attribute by attribute; who shares what with whom stays the same."""
+    values = {}
+    for attribute in _ATTRIBUTES:
+        value, old, new = (getattr(e, attribute) for e in (member, part, emblem))
+        values[attribute] = new if value == old else old if value == new else value
+    return Emblem(**values)
 
 
 def _visible_clip(rng: np.random.Generator, emblems: Sequence[Emblem], anchor: int | None, frames: int) -> Clip:

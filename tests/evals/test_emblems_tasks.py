@@ -11,8 +11,8 @@ from evals.emblems.knowledge import world_knowledge
 from evals.emblems.oracle import box_of as normalised_box
 from evals.emblems.oracle import clearest_frame, inner_point
 from evals.emblems.sprites import COLOURS, PATTERNS, SHAPES, sprite
-from evals.emblems.tasks import ABILITIES, EmblemTask, shown_frames
-from evals.emblems.world import ALL_EMBLEMS
+from evals.emblems.tasks import ABILITIES, EmblemTask, draw_task, shown_frames
+from evals.emblems.world import ALL_EMBLEMS, make_world
 from tools.errors import InputError
 from tools.media import sample_frames
 
@@ -213,3 +213,19 @@ def test_the_real_knowledge_base_finds_the_facts_within_two_results(split: str) 
     assert set(hits) == set(ABILITIES) - {"in-video"}
     for ability, some in hits.items():
         assert np.mean(some) >= 0.98, ability
+
+
+def test_nothing_in_a_clip_tells_which_object_is_asked_for() -> None:
+    """A guesser that knows how casts are made (the best connected object) is right as often as any other guesser."""
+    world = make_world("val", 5, 60)
+    right, expected, spread = 0, 0.0, 0.0
+    for number in range(600):
+        task = draw_task(np.random.default_rng((7, number)), world, "one-hop", "")
+        emblems = [mover.emblem for mover in task.clip.movers]
+        shared = [[sum(getattr(a, n) == getattr(b, n) for n in ATTRIBUTES) == 2 for b in emblems] for a in emblems]
+        degrees = np.array(shared).sum(axis=1)
+        best = np.flatnonzero(degrees == degrees.max())
+        right += int(np.random.default_rng(number).choice(best)) == task.anchor
+        expected += 1 / len(emblems)
+        spread += (1 / len(emblems)) * (1 - 1 / len(emblems))
+    assert abs(right - expected) < 3.5 * np.sqrt(spread)
