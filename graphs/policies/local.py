@@ -27,6 +27,8 @@ from tools.image_store import Image, ImageStore
 EMBEDDED = Path(__file__).parent / "embedded"
 _KEPT_CONVERSATIONS = 8
 _KEPT_PICTURES = 256
+_LEAST_SHARED = 32
+"""A shorter common prefix is not worth another conversation's cache."""
 
 
 def patchify(image: Image, patch: int = 16, merge: int = 2) -> torch.Tensor:
@@ -67,7 +69,7 @@ class LocalPolicy:
         self._patch, self._merge = int(vision.patch_size), int(vision.spatial_merge_size)
         self.chatml = ChatML(self._encode, cell=self._patch * self._merge)
         self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
-        self._memories: OrderedDict[int, _Memory] = OrderedDict()
+        self._memories: list[_Memory] = []
         self._pictures: OrderedDict[str, tuple[torch.Tensor, list[torch.Tensor]]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -120,6 +122,7 @@ class LocalPolicy:
             if len(sampled) >= max_tokens:
                 break
             logits = self._step(memory, token, step + len(sampled) - 1)
+        self._keep(memory)
         return Completion(text, finish, len(ids), len(sampled), tuple(sampled), tuple(logprobs))
 
     def _grid(self, ref: ImageRef) -> tuple[int, int]:
@@ -131,24 +134,27 @@ class LocalPolicy:
         return tuple(next(each) if token == self.chatml.image_pad else token for token in ids)
 
     def _remember(self, ids: tuple[int, ...]) -> _Memory:
-        """Return the memory that shares the longest prefix with `ids`, cut back to that prefix, or a new one."""
-        best, shared = None, 0
-        for key, memory in self._memories.items():
-            common = _common_prefix(memory.ids, ids)
+        """Take out the memory that shares the longest prefix with `ids`, cut back to that prefix, or make a new one.
+
+        It is put back by `_keep` when the turn is done: what a failing pass leaves half-written is forgotten.
+        """
+        best, shared = None, _LEAST_SHARED
+        for place, memory in enumerate(self._memories):
             # At least one id must be new, or there would be no logits to sample from.
-            if (min(common, len(ids) - 1) > shared and common == len(memory.ids)) or common > max(shared, 64):
-                best, shared = key, min(common, len(ids) - 1)
+            common = min(_common_prefix(memory.ids, ids), len(ids) - 1)
+            if common > shared:
+                best, shared = place, common
         if best is None:
-            memory, key = _Memory(), max(self._memories, default=0) + 1
-        else:
-            memory, key = self._memories.pop(best), best
-            if shared < len(memory.ids):
-                memory.cache.crop(shared - len(memory.ids))  # negative: how many to drop from the end
-                memory.ids = memory.ids[:shared]
-        self._memories[key] = memory
-        while len(self._memories) > _KEPT_CONVERSATIONS:
-            self._memories.popitem(last=False)
+            return _Memory()
+        memory = self._memories.pop(best)
+        if shared < len(memory.ids):
+            memory.cache.crop(shared - len(memory.ids))  # negative: how many to drop from the end
+            memory.ids = memory.ids[:shared]
         return memory
+
+    def _keep(self, memory: _Memory) -> None:
+        self._memories.append(memory)
+        del self._memories[:-_KEPT_CONVERSATIONS]
 
     def _extend(
         self, memory: _Memory, ids: tuple[int, ...], positions: Any, refs: Sequence[ImageRef], images: ImageStore
