@@ -57,11 +57,14 @@ def test_without_weights_the_demo_says_so(tmp_path):
 
 
 @pytest.mark.skipif(not WEIGHTS, reason="needs the embedded weights")
-def test_the_demo_finds_cuts_and_scores(tmp_path):
-    ran = cli("demo", "--json", "--out", "got", cwd=tmp_path)
+# In clip 0 the target passes behind a neighbour of the same cloth, and tracking without memory takes the neighbour in.
+@pytest.mark.parametrize(("clip", "least"), [(0, 0.5), (5, 0.95)])
+def test_the_demo_finds_cuts_and_scores(tmp_path, clip, least):
+    ran = cli("demo", "--clip", str(clip), "--json", "--out", "got", cwd=tmp_path)
     assert ran.code == 0, ran.err
     assert ran.last["score"]["success"] is True, ran.err
-    assert ran.last["score"]["j_and_f"] > 0.8
+    assert ran.last["score"]["iou"] > 0.9
+    assert ran.last["score"]["j_and_f"] > least
     assert ran.last["usage"]["searches"] >= 2
     assert {"search", "look", "answer", "masks", "score"} <= {line.split()[0] for line in ran.err.splitlines() if line}
     assert len(COCO(str(tmp_path / "got" / "masks.json")).getImgIds()) == 16

@@ -82,8 +82,8 @@ def test_window_is_centred_and_large_enough(numbers, factor):
     y1, y2 = sorted(numbers[2:])
     window = window_for((x1, y1, x2, y2), factor)
     assert window.side >= MIN_SIDE
-    assert abs(window.x + window.side / 2 - (x1 + x2) / 2) <= 0.5
-    assert abs(window.y + window.side / 2 - (y1 + y2) / 2) <= 0.5
+    assert abs(window.x + window.side / 2 - (x1 + x2) / 2) <= 0.5 + 1e-9
+    assert abs(window.y + window.side / 2 - (y1 + y2) / 2) <= 0.5 + 1e-9
     assert window.side >= factor * max(x2 - x1, y2 - y1) - 0.5
 
 
