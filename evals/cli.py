@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any
 
 import typer
@@ -93,8 +94,11 @@ async def _emblems(
             write(json.dumps(asdict(record)))
             show(record)
 
+        start = perf_counter()
         records = await evaluate(own, tasks, concurrency=concurrency, on_record=note)
+        elapsed = perf_counter() - start
     return summarise(records, split=split, seed=seed, search=search) | {
+        "episodes_per_second": round(n / elapsed, 3),
         "policy": player.name if policy != "oracle" else "oracle",
         "profile": chosen.name,
         "segmenter": segmenter,

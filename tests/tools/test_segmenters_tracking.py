@@ -5,9 +5,12 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tools.segmenters.base import Prompt, Segment
 from tools.segmenters.grabcut import GrabCutSegmenter
+from tools.segmenters.outline import Outline
 from tools.segmenters.tracking import propagate_by_tracking
 
 HEIGHT, WIDTH, SIZE = 120, 240, 24
@@ -147,3 +150,39 @@ def test_no_objects_and_one_frame():
     assert [(index, len(segments)) for index, segments in propagate_by_tracking(BlobSegmenter(), clip, [], 0)] == [
         (0, 0)
     ]
+
+
+def test_a_twin_that_touches_is_not_taken_in():
+    clip = Painted(40, [(RED, lambda i: (205 - 5 * i, 60)), (RED, lambda i: (10 + 5 * i, 45))])
+    scores = overlaps(clip, [1], 3)
+    assert min(score for [score] in scores.values()) > 0.75, "the union of the two would score about a half"
+    assert scores[39][0] == 1
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(-30, 90), st.integers(-30, 90), st.integers(5, 20), st.integers(5, 20), st.floats(0, 0.2))
+def test_an_outline_placed_somewhere_is_the_shape_shifted_there(x, y, width, height, slack):
+    whole = np.zeros((60, 60), dtype=bool)
+    whole[10 : 10 + height, 20 : 20 + width] = True
+    centre = np.array([x + width / 2, y + height / 2])
+    placed = Outline(whole).placed(centre, (60, 60), slack)
+    truth = np.zeros((200, 200), dtype=bool)
+    truth[y + 70 : y + 70 + height, x + 70 : x + 70 + width] = True
+    truth = truth[70:130, 70:130]
+    assert placed[truth].all()
+    grown = max(1, round(slack * max(width, height)))
+    rows, columns = np.nonzero(placed)
+    if rows.size:
+        assert rows.min() >= y - grown
+        assert rows.max() < y + height + grown
+        assert columns.min() >= x - grown
+        assert columns.max() < x + width + grown
+
+
+def test_outlines_agree_whatever_their_size_and_place():
+    small, large, other = (np.zeros((80, 80), dtype=bool) for _ in range(3))
+    cv2.circle(small.view(np.uint8), (15, 15), 8, 1, -1)
+    cv2.circle(large.view(np.uint8), (50, 50), 24, 1, -1)
+    other[10:50, 10:20] = other[10:20, 10:50] = True
+    assert Outline(small).likeness(large) > 0.9
+    assert Outline(small).likeness(other) < 0.7

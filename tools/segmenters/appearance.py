@@ -1,4 +1,4 @@
-"""What a tracked object looks like: its colours and outline, remembered, so that others are told apart from it."""
+"""What a tracked object looks like: its colours, remembered, so that others are told apart from it."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,6 @@ Histogram = NDArray[np.float32]
 
 _BINS = 12
 _LEARNING_RATE = 0.1
-_OUTLINE_SIDE = 24
 _SEARCH_SIDE = 160
 """Frames are shrunk to this many pixels to look for a lost object."""
 
@@ -35,37 +34,20 @@ def colours(image: Image, mask: Mask) -> Histogram:
     return np.asarray(histogram / histogram.sum(), dtype=np.float32)
 
 
-def outline(mask: Mask) -> NDArray[np.float32]:
-    """Return the mask within its box, stretched to a small square, float32 0 to 1."""
-    box = box_of(mask)
-    if box is None:
-        return np.zeros((_OUTLINE_SIDE, _OUTLINE_SIDE), dtype=np.float32)
-    left, top, right, bottom = (int(edge) for edge in box)
-    part = mask[top:bottom, left:right].astype(np.float32)
-    return np.asarray(cv2.resize(part, (_OUTLINE_SIDE, _OUTLINE_SIDE), interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
 class Appearance:
-    """An object's colours on the keyframe and as they slowly change, and its last full outline."""
+    """An object's colours on the keyframe and as they slowly change."""
 
     def __init__(self, image: Image, mask: Mask) -> None:
         self._first = self._recent = colours(image, mask)
-        self._outline = outline(mask)
 
     def likeness(self, image: Image, mask: Mask) -> float:
         """Return how much the colours under `mask` are the object's: 1 the same, 0 none in common (Bhattacharyya)."""
         roots = np.sqrt(colours(image, mask))
         return max(float((roots * np.sqrt(known)).sum()) for known in (self._first, self._recent))
 
-    def outline_likeness(self, mask: Mask) -> float:
-        """Return how much of the outlines agree, 0 to 1 (IoU), whatever their sizes."""
-        seen = outline(mask)
-        return float(np.minimum(seen, self._outline).sum() / max(1e-6, float(np.maximum(seen, self._outline).sum())))
-
     def learn(self, image: Image, mask: Mask) -> None:
         """Let the recent memory follow what is surely the whole object."""
         self._recent = (1 - _LEARNING_RATE) * self._recent + _LEARNING_RATE * colours(image, mask)
-        self._outline = outline(mask)
 
     def find(
         self, image: Image, size: NDArray[np.float64], around: NDArray[np.float64], reach: float

@@ -10,6 +10,7 @@ from tools.image_store import Image
 from tools.segmenters.appearance import Appearance
 from tools.segmenters.base import Box, Mask, Segment
 from tools.segmenters.motion import Flow, Vector
+from tools.segmenters.outline import Outline
 from tools.segmenters.prompts import box_of
 
 ENLARGE = 1.06
@@ -24,8 +25,14 @@ WHOLE = 0.75
 SMALLEST, LARGEST = 0.08, 2.2
 """Area, in parts of the usual, outside which it cannot be the object (the first is a sliver at an occluder's edge)."""
 
-OUTLINE = 0.6
-"""Outlines must agree this much to believe that a lost object came back somewhere else."""
+RETURNED, WHOLE_OUTLINE = 0.6, 0.8
+"""Outlines must agree this much to believe that a lost object came back somewhere else; that a view holds just it."""
+
+GROWN = 1.3
+"""No object becomes this much larger, in area, from one frame to the next."""
+
+INSIDE, SLACK = 0.85, 0.03
+"""A view whose outline is another must lie, to this part, within the remembered one, widened by SLACK of its size."""
 
 AREA_WEIGHT = 0.3
 """How much agreement of area counts beside that of colours when several prompts found something."""
@@ -36,12 +43,16 @@ RIVAL_OVERLAP = 0.6
 
 @dataclass(frozen=True)
 class View:
-    """A believable sighting: the segment, its box, how much it looks like the object, and its part of usual area."""
+    """A believable sighting: the segment, its box, how much it looks like the object, and its part of usual area.
+
+    `cut` says that the segmenter had taken more than the object, and that this is what was left after cutting.
+    """
 
     segment: Segment
     box: Box
     likeness: float
     part: float
+    cut: bool = False
 
     def is_beaten_by(self, rival: Self) -> bool:
         """Tell whether a rival track claims mostly the same pixels with better right."""
@@ -68,6 +79,7 @@ class Track:
             self._flowed: Vector | None = None
             self._area = float(np.count_nonzero(segment.mask))
             self._appearance = Appearance(image, segment.mask)
+            self._outline = Outline(segment.mask)
 
     def copy(self) -> Self:
         """Return an independent track in the same state."""
@@ -129,14 +141,17 @@ class Track:
             return Segment(self._empty, 0.0)
         centre, size = _centre_size(view.box)
         returned = self._lost > 0
-        self._seen, self._lost, self._hidden = view.box, 0, view.part < WHOLE
-        if not self._hidden:
+        self._seen, self._lost, self._hidden = view.box, 0, view.part < WHOLE or view.cut
+        if view.cut:
+            pass  # where the cut was made says nothing of the object's size or place
+        elif not self._hidden:
             error = centre - self._centre
             # Back after a while: where it is now says nothing of its speed.
             self.velocity = np.zeros(2) if returned else self.velocity + (1 - SPEED_MEMORY) * error
             self._centre, self._size = centre, 0.5 * self._size + 0.5 * size
             self._area = 0.7 * self._area + 0.3 * float(np.count_nonzero(view.segment.mask))
             self._appearance.learn(image, view.segment.mask)
+            self._outline = Outline(view.segment.mask)
         else:
             # Partly hidden: what is seen lies within the whole, whose size is remembered.
             slack = np.maximum(self._size - size, 0) / 2
@@ -146,6 +161,7 @@ class Track:
 
     def _view(self, image: Image, offer: Segment) -> View | None:
         """Judge one offer; None if it cannot be the object."""
+        offer, cut = self._cut_back(offer)
         box = box_of(offer.mask)
         if box is None:
             return None
@@ -155,9 +171,20 @@ class Track:
             return None
         centre, _ = _centre_size(box)
         elsewhere = np.abs(centre - self._centre).max() > self._size.max()
-        if self._lost and elsewhere and (part < WHOLE or self._appearance.outline_likeness(offer.mask) < OUTLINE):
+        if self._lost and elsewhere and (part < WHOLE or self._outline.likeness(offer.mask) < RETURNED):
             return None
-        return View(offer, box, alike, part)
+        return View(offer, box, alike, part, cut)
+
+    def _cut_back(self, offer: Segment) -> tuple[Segment, bool]:
+        """Take from an offer that grew into a neighbour what is not within the outline at its expected place."""
+        area = np.count_nonzero(offer.mask)
+        whole = area < GROWN * self._area and self._outline.likeness(offer.mask) > WHOLE_OUTLINE
+        if self._lost or not area or whole:
+            return offer, False
+        kept = offer.mask & self._outline.placed(self._centre, offer.mask.shape, SLACK)
+        if np.count_nonzero(kept) > INSIDE * area:
+            return offer, False
+        return Segment(kept, offer.score), True
 
 
 def _centre_size(box: Box) -> tuple[Vector, Vector]:
