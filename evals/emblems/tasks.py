@@ -60,8 +60,8 @@ def draw_task(
     clip = _visible_clip(rng, emblems, anchor, frames)
     bridge = _bridge(rng, world, team) if team and hops == 2 else None
     if team is None:
-        named = _short_phrase(rng, emblem, [e for e in emblems if e != emblem]) if present else emblem.phrase
-        query = f"the {named}"
+        # Worded alike whether it is there or not: as few words as single it out, or rule out all that are there.
+        query = f"the {_short_phrase(rng, emblem, [e for e in emblems if e != emblem])}"
     else:
         query = _about(rng, team, bridge)
     return EmblemTask(task_id, ability, query, clip, anchor, anchor, emblem, team, bridge, None)

@@ -61,17 +61,23 @@ class ChatML:
             ids += self.encode_turn(turn)
             images += [part for part in turn.parts if isinstance(part, ImageRef)]
         if open_reply:
-            ids += self._encode("<|im_start|>assistant\n")
+            ids += self.encode_header("assistant")
         return Encoded(tuple(ids), tuple(images))
+
+    def encode_header(self, role: str) -> list[int]:
+        """Encode what stands before a turn."""
+        return self._encode(f"<|im_start|>{role}\n")
+
+    def encode_tail(self, sampled: Sequence[int]) -> list[int]:
+        """Encode what stands behind sampled ids: they may end with the end-of-turn token, or at a stop string."""
+        ended = bool(sampled) and sampled[-1] == self.end_of_turn
+        return self._encode("\n" if ended else f"{END_OF_TURN}\n")
 
     def encode_turn(self, turn: Turn) -> list[int]:
         """Encode one whole turn, header and end included; sampled ids are used as they are."""
         header, tail = f"<|im_start|>{turn.role}\n", f"{END_OF_TURN}\n"
         if turn.token_ids is not None:
-            # The sampler may have ended with the end-of-turn token itself, or at a stop string before it.
-            sampled = list(turn.token_ids)
-            ended = bool(sampled) and sampled[-1] == self.end_of_turn
-            return self._encode(header) + sampled + self._encode("\n" if ended else tail)
+            return self.encode_header(turn.role) + list(turn.token_ids) + self.encode_tail(turn.token_ids)
         text = "".join(IMAGE_TEXT if isinstance(part, ImageRef) else part.text for part in turn.parts)
         runs = iter([self.image_tokens(part) for part in turn.parts if isinstance(part, ImageRef)])
         ids: list[int] = []

@@ -6,7 +6,6 @@ encoded once. The shipped policy is the default checkpoint; a real Qwen3-VL fold
 
 import asyncio
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,27 +19,15 @@ from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGener
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, FinishReason, Sampling
 from graphs.policies.chatml import ChatML, rope_positions
+from graphs.policies.vision import PictureEncoder
 from tools.devices import choose_device
 from tools.errors import PolicyError, boundary
-from tools.image_store import Image, ImageStore
+from tools.image_store import ImageStore
 
 EMBEDDED = Path(__file__).parent / "embedded"
 _KEPT_CONVERSATIONS = 8
-_KEPT_PICTURES = 256
 _LEAST_SHARED = 32
 """A shorter common prefix is not worth another conversation's cache."""
-
-
-def patchify(image: Image, patch: int = 16, merge: int = 2) -> torch.Tensor:
-    """Cut an RGB picture, uint8 (height, width, 3), into Qwen3-VL patches, float32 (patches, 3 * 2 * patch * patch).
-
-    Values are scaled to -1..1; patches come in blocks of merge x merge, the still picture doubled in time.
-    """
-    height, width = image.shape[0] // patch, image.shape[1] // patch
-    scaled = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 127.5 - 1.0
-    blocks = scaled.view(3, height // merge, merge, patch, width // merge, merge, patch)
-    patches = blocks.permute(1, 4, 2, 5, 0, 3, 6).reshape(height * width, 3, 1, patch, patch)
-    return patches.expand(-1, -1, 2, -1, -1).reshape(height * width, -1)
 
 
 @dataclass
@@ -65,12 +52,10 @@ class LocalPolicy:
         with boundary(PolicyError, f"loading {checkpoint} failed", remedy="Check the folder or the hub id."):
             model, tokenizer = _load(str(checkpoint), str(self.device))
         self._model, self._tokenizer = model, tokenizer
-        vision = model.config.vision_config
-        self._patch, self._merge = int(vision.patch_size), int(vision.spatial_merge_size)
-        self.chatml = ChatML(self._encode, cell=self._patch * self._merge)
+        self._pictures = PictureEncoder(model)
+        self.chatml = ChatML(self._encode, cell=self._pictures.cell)
         self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
         self._memories: list[_Memory] = []
-        self._pictures: OrderedDict[str, tuple[torch.Tensor, list[torch.Tensor]]] = OrderedDict()
         self._lock = threading.Lock()
 
     def _encode(self, text: str) -> list[int]:
@@ -100,7 +85,7 @@ class LocalPolicy:
         sampling: Sampling,
     ) -> Completion:
         memory = self._remember(self._fingerprints(ids, refs))
-        positions = rope_positions(ids, self.chatml.image_pad, [self._grid(ref) for ref in refs])
+        positions = rope_positions(ids, self.chatml.image_pad, [self._pictures.tokens(ref) for ref in refs])
         logits = self._extend(memory, ids, positions, refs, images)
         generator = torch.Generator().manual_seed(sampling.seed)
         step = int(positions.max()) + 1
@@ -124,9 +109,6 @@ class LocalPolicy:
             logits = self._step(memory, token, step + len(sampled) - 1)
         self._keep(memory)
         return Completion(text, finish, len(ids), len(sampled), tuple(sampled), tuple(logprobs))
-
-    def _grid(self, ref: ImageRef) -> tuple[int, int]:
-        return ref.height // self.chatml.cell, ref.width // self.chatml.cell
 
     def _fingerprints(self, ids: Sequence[int], refs: Sequence[ImageRef]) -> tuple[int, ...]:
         """Replace image tokens, which are all alike, by a negative number that tells their pictures apart."""
@@ -167,7 +149,7 @@ class LocalPolicy:
         deep: list[torch.Tensor] | None = None
         if bool(is_image.any()):
             before = sum(1 for token in ids[:known] if token == self.chatml.image_pad)
-            flat, layers = self._features(refs, images)
+            flat, layers = self._pictures.encode([(ref, images) for ref in refs])
             embeds[is_image] = flat[before:].to(embeds.dtype)
             deep = [layer[before:] for layer in layers]
         output = self._model.model.language_model(
@@ -194,23 +176,6 @@ class LocalPolicy:
     def _logits(self, output: Any) -> torch.Tensor:
         logits: torch.Tensor = self._model.lm_head(output.last_hidden_state[0, -1])
         return logits.float()
-
-    def _features(self, refs: Sequence[ImageRef], images: ImageStore) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Encode pictures, each once; return all their embeddings in token order, and those of each deep layer."""
-        encoded = [self._picture(ref, images) for ref in refs]
-        layers = zip(*(deep for _, deep in encoded), strict=True)
-        return torch.cat([flat for flat, _ in encoded]), [torch.cat(layer) for layer in layers]
-
-    def _picture(self, ref: ImageRef, images: ImageStore) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        if ref.sha256 not in self._pictures:
-            patches = patchify(images.get(ref.sha256), self._patch, self._merge)
-            grid = torch.tensor([[1, ref.height // self._patch, ref.width // self._patch]], device=self.device)
-            output = self._model.model.visual(patches.to(self.device, self._model.dtype), grid_thw=grid)
-            self._pictures[ref.sha256] = (output.pooler_output, list(output.deepstack_features))
-            while len(self._pictures) > _KEPT_PICTURES:
-                self._pictures.popitem(last=False)
-        self._pictures.move_to_end(ref.sha256)
-        return self._pictures[ref.sha256]
 
 
 @lru_cache(maxsize=2)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from graphs.dialects.seg_research import SegResearch
 from graphs.profiles import get_profile
+from rl.checkpoints import save_policy
 from rl.sft.batches import Batch, Shape
 from rl.sft.crew import Crew
 from rl.sft.loss import CoordinateLoss, Scores
@@ -212,14 +213,7 @@ class Trainer:
         """Write the weights as bf16 safetensors, and the state that a later run resumes from."""
         if not self.crew.leads:
             return
-        weights = {
-            name: tensor.detach().to(torch.bfloat16)
-            for name, tensor in self.model.state_dict().items()
-            if name != "lm_head.weight"  # tied to the token embeddings
-        }
-        self.model.save_pretrained(self.out / "policy", state_dict=weights, max_shard_size="12MB")
-        config = self.out / "policy" / "config.json"
-        config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "bfloat16"}, indent=1) + "\n")
+        save_policy(self.model, self.out / "policy")
         state = {
             "model": self.model.state_dict(),
             "optimizers": self.optimizers.state(),

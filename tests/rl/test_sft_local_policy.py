@@ -11,7 +11,8 @@ from tiny_policy import noise, said
 from graphs.conversation import Text, Turn
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.chatml import rope_positions
-from graphs.policies.local import LocalPolicy, patchify
+from graphs.policies.local import LocalPolicy
+from graphs.policies.vision import patchify
 from tools.errors import PolicyError
 from tools.image_store import ImageStore
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import Qwen3VLForConditionalGeneration
 
 from graphs.policies.chatml import ChatML
-from graphs.policies.local import patchify
+from graphs.policies.vision import patchify
 from rl.sft.batches import Batch, Shape, collate
 from rl.sft.model import FastPolicy
 from rl.sft.samples import Pictures, Sample, said, tokenise

@@ -1,0 +1,148 @@
+"""Roll episodes out on training tasks: the graph that everybody uses, a policy that samples, a reward for each."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+
+from evals.metrics.overlap import mask_iou
+from graphs.context import Context
+from graphs.endings import Ending
+from graphs.episode import EpisodeResult, run_episode
+from graphs.policies.chatml import ChatML
+from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
+from rl.stream import TokenStream, check_images, to_stream
+from rl.tasks.base import TaskSource, TrainingTask
+from tools.image_store import Image
+from tools.segmenters.base import Frames, Mask, Prompt, Segment, Segmenter
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One episode, scored: what was sampled, what it was worth, and how long it took in seconds."""
+
+    index: int
+    """Which task of the source."""
+    seed: int
+    task: TrainingTask
+    result: EpisodeResult
+    stream: TokenStream
+    play: Play
+    components: dict[str, float]
+    reward: float
+    seconds: float
+    reward_seconds: float
+
+    @property
+    def success(self) -> bool:
+        """Whether the answer is right: a mask IoU above 0.5 on the frame answered, or rightly absent."""
+        if self.task.truth.absent:
+            return self.result.ending is Ending.ABSENT
+        cut = self.play.cut
+        return cut is not None and bool(cut.predicted) and mask_iou(union(cut.predicted), union(cut.true)) > 0.5
+
+
+class KeyframeSegmenter:
+    """A segmenter that stays on the keyframe: rewards look at that frame alone, so the rest need not be cut."""
+
+    def __init__(self, inner: Segmenter) -> None:
+        self._inner = inner
+        self.name = inner.name
+
+    def segment(self, image: Image, prompts: Sequence[Prompt]) -> list[Segment]:
+        """Segment as the inner one does."""
+        return self._inner.segment(image, prompts)
+
+    def propagate(
+        self, frames: Frames, prompts: Sequence[Prompt], keyframe: int
+    ) -> Iterator[tuple[int, list[Segment]]]:
+        """Yield the keyframe only."""
+        yield keyframe, self._inner.segment(frames[keyframe], prompts)
+
+
+class Runner:
+    """Roll out tasks of one source under one context; `context_of` may give a task parts of its own.
+
+    `chatml` is that of the policy's tokenizer. At most `concurrency` episodes are under way at once.
+    """
+
+    def __init__(
+        self,
+        source: TaskSource,
+        context: Context,
+        chatml: ChatML,
+        reward: Reward,
+        *,
+        concurrency: int = 256,
+        context_of: Callable[[Context, TrainingTask], Context] | None = None,
+    ) -> None:
+        self.source, self.chatml, self.reward = source, chatml, reward
+        self._context, self._context_of, self._concurrency = context, context_of, concurrency
+
+    def run(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
+        """Roll out (task index, seed) pairs; None where a part of the system broke, which is nobody's merit."""
+        return asyncio.run(self.run_async(wanted))
+
+    async def run_async(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
+        """Roll out like `run`, in the running event loop."""
+        gate = asyncio.Semaphore(self._concurrency)
+
+        async def one(index: int, seed: int) -> Rollout | None:
+            async with gate:
+                return await self._one(index, seed)
+
+        return list(await asyncio.gather(*(one(index, seed) for index, seed in wanted)))
+
+    async def _one(self, index: int, seed: int) -> Rollout | None:
+        task = self.source[index]
+        context = replace(self._context, sampling=replace(self._context.sampling, seed=seed))
+        if self._context_of is not None:
+            context = self._context_of(context, task)
+        start = perf_counter()
+        result = await run_episode(task.task, context)
+        seconds = perf_counter() - start
+        if result.ending.broken:
+            return None
+        stream = to_stream(self.chatml, result.conversation)
+        check_images(stream, self.chatml)
+        start = perf_counter()
+        play = to_play(task, result)
+        components = self.reward.components(play)
+        reward = total(self.reward, components)
+        return Rollout(index, seed, task, result, stream, play, components, reward, seconds, perf_counter() - start)
+
+
+def union(masks: Sequence[Mask]) -> Mask:
+    """Return what at least one of one or more masks (height, width) covers."""
+    return np.asarray(np.logical_or.reduce(masks))
+
+
+def to_play(task: TrainingTask, result: EpisodeResult) -> Play:
+    """Show an episode as rewards see it."""
+    spoken = next(at for at, turn in enumerate(result.conversation) if turn.role == "assistant")
+    turns = tuple(
+        PlayTurn("policy" if turn.role == "assistant" else "observation", turn.text)
+        for turn in result.conversation[spoken:]
+    )
+    cut = None
+    if result.keyframe is not None:
+        found = (result.masks.get(number, result.keyframe) for number in range(len(result.instances)))
+        cut = Cut(tuple(mask for mask in found if mask is not None), task.masks(result.keyframe))
+    known: set[tuple[str, str]] = set()
+    useful = 0
+    for asked in dict.fromkeys((found.turn, found.claim) for found in result.evidence):
+        brought = {(e.source, e.title) for e in result.evidence if (e.turn, e.claim) == asked}
+        useful += bool(brought - known)
+        known |= brought
+    return Play(
+        turns=turns,
+        truth=task.truth,
+        ending=result.ending.value,
+        keyframe=result.keyframe,
+        cut=cut,
+        searches=result.usage.searches,
+        useful=useful,
+        facts={"turns": float(result.usage.turns), "malformed": float(result.usage.malformed)},
+    )
