@@ -56,6 +56,8 @@ class GRPORecipe(_Part):
     held_out: HeldOutPart | None = None
     segmenter: str = "sam2"
     search: bool = True
+    knowledge: Path | None = None
+    """The knowledge base to search, a folder; Emblems bring their own."""
     freeze: tuple[str, ...] = ()
     refills: int = 0
     overlong: OverlongPart | None = None

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from graphs.episode import Task
 from rl.rewards.base import Truth
-from tools.search.base import SearchProvider
 from tools.segmenters.base import Mask
 
 
@@ -25,8 +24,6 @@ class TaskSource(Protocol):
     """A data set of tasks; the same index is always the same task, whatever was asked before."""
 
     name: str
-    search: SearchProvider | None
-    """What its tasks are to be looked up in, if the data set brings it along."""
 
     def __len__(self) -> int: ...
 
