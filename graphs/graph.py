@@ -33,4 +33,4 @@ def build_graph(checkpointer: Any = None) -> Graph:
 
 
 graph = build_graph()
-"""The compiled graph, as `langgraph.json` and `run_episode` use it."""
+"""The compiled graph without a checkpointer, as `run_episode` uses it."""

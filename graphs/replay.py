@@ -1,7 +1,8 @@
 """Replay recorded rollouts of Seg-ReSearch: does our parser act on every turn as the recorded run did?
 
-What the run acted on is read from the record itself, by the published rules (see `specs/seg-research.md` 1.3 and 6) and
-without our parser: the frame from the tool server's observation, the query by strict JSON, the answer as it was scored.
+What the run acted on is read from the record itself, by the rules of Seg-ReSearch's own code and paper
+(iSEE-Laboratory/Seg-ReSearch, arXiv 2602.04454) and without our parser: the frame from the tool server's observation,
+the query by strict JSON, the answer as it was scored.
 """
 
 from collections import Counter
@@ -11,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from graphs.actions import Action, Answer, LookCloser, Malformed, Search
+from graphs.actions import Action, Answer, LookCloser, Search
 from graphs.dialects.base import Dialect
-from graphs.replay_record import Acted, recorded_act
+from graphs.replay_record import Acted, Plain, recorded_act
 from tools.errors import InputError, boundary
 
 _TURN_START = "<|im_start|>assistant\n"
@@ -97,7 +98,7 @@ def replay_rollouts(path: Path, dialect: Dialect) -> ReplayReport:
                 stop_reason=record.traj_stop_reason,
             )
             if acted.action != ours:
-                disagree.append(Disagreement(number, index, acted.action, ours, explain(acted, action, ours)))
+                disagree.append(Disagreement(number, index, acted.action, ours, explain(acted, ours)))
     actions = {kind: kinds[kind] for kind in _KINDS}
     return ReplayReport(len(records), turns, actions, turns - len(disagree), disagree)
 
@@ -128,7 +129,7 @@ def split_turns(output: str) -> list[str]:
     return [piece.split(_TURN_END, 1)[0].rstrip("\n") for piece in output.split(_TURN_START)]
 
 
-def plain_action(action: Action) -> dict[str, Any] | None:
+def plain_action(action: Action) -> Plain | None:
     """Return an action in the recorded run's terms (boxes and points in 0..1000), None if there is none."""
     match action:
         case Search(queries):
@@ -145,21 +146,48 @@ def plain_action(action: Action) -> dict[str, Any] | None:
     return None
 
 
-def explain(acted: Acted, action: Action, ours: dict[str, Any] | None) -> str:
-    """Return why we knowingly act otherwise than the recorded run, or nothing if we do not know."""
+def explain(acted: Acted, ours: Plain | None) -> str:
+    """Return why we knowingly act otherwise than the recorded run; nothing if we do not know.
+
+    Every reason is checked against the record: it holds only if what we do is what the reason says that we do.
+    """
     recorded = acted.action
-    absent = isinstance(action, Answer) and action.absent
-    if acted.why:
-        return acted.why if not isinstance(action, Malformed) else ""
-    if absent and recorded and not any(recorded.get("box", [1])):
-        return "an all-zero box says that the target is absent; the run scored it as a box"
-    if recorded is None or ours is None or recorded["kind"] != "answer" or ours["kind"] != "answer":
+    if ours is None:
         return ""
-    if recorded["box"] == ours.get("box") and not recorded["point"]:
-        return "the run ignored the point, whose key it misspelled; it is read here"
-    if recorded["box"] == ours.get("box"):
-        return "the point is unusable (wrong length or a mere filler); the box alone is used here"
-    clamped = [min(max(value, 0), 1000) for value in recorded["box"] if isinstance(value, int | float)]
-    if ours.get("box") and sorted(clamped) == sorted(ours["box"]):
-        return "the box is put in order and clamped to the frame here"
-    return ""
+    if acted.why:
+        return acted.why if acted.meant == ours or _answered_better(acted.meant, ours) else ""
+    return _answered_better(recorded, ours)
+
+
+def _answered_better(recorded: Plain | None, ours: Plain) -> str:
+    """Return what we knowingly do with a recorded answer that the run did not do; nothing if ours is another one."""
+    if recorded is None or recorded["kind"] != "answer" or ours["kind"] != "answer" or "absent" in recorded:
+        return ""
+    box, point = recorded["box"], recorded["point"]
+    if ours.get("absent"):
+        zeros = not any(box) and not any(point)
+        return "an all-zero box says that the target is absent; the run scored it as a box" if box and zeros else ""
+    if "more" in ours or _in_order(box) != ours["box"]:
+        return ""
+    reasons = [] if box == ours["box"] else ["the box is put in order and clamped to the frame here"]
+    if point != ours["point"]:
+        filler = len(point) != 2 or not any(point)
+        clamped = _clamped(point) == ours["point"]
+        if not (clamped or (filler and not ours["point"])):
+            return ""
+        told = "is clamped to the frame here" if clamped else "has the wrong length or is a mere filler; it is left out"
+        reasons.append(f"the point {told}")
+    return "; ".join(reasons)
+
+
+def _in_order(box: list[Any]) -> list[float]:
+    """Return a recorded box clamped to 0..1000, lesser corner first; empty if it is no box of four numbers."""
+    clamped = _clamped(box)
+    if len(clamped) != 4:
+        return []
+    x1, y1, x2, y2 = clamped
+    return [min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)]
+
+
+def _clamped(values: list[Any]) -> list[float]:
+    return [min(max(value, 0), 1000) for value in values if isinstance(value, int | float)]

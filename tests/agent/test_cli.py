@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from agent_stubs import FACT, FRAMES, HEIGHT, ROOT, WIDTH, cli, frames, script, square, write_clip
+from agent_stubs import FACT, FRAMES, HEIGHT, WIDTH, cli, frames, script, square, write_clip
 from chat_server import chat_server, said
 from pycocotools.coco import COCO
+from shared_data import SHARED, needs_shared
 
 from agent.display import plain
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
-ROLLOUTS = ROOT.parent / "shared" / "data" / "seg_research" / "rollouts"
+ROLLOUTS = SHARED / "data/seg_research/rollouts"
 BOX = ",".join(str(value) for value in square(0))
 NASTY = "[bold red]markup[/] \x1b[31mansi\x1b[0m \u202ebidi"
 
@@ -83,7 +84,7 @@ def test_replay_reports_on_standard_output(tmp_path):
     assert ran.last == {"records": 1, "turns": 1, "actions": actions, "agree": 1, "disagree": []}
 
 
-@pytest.mark.skipif(not ROLLOUTS.is_dir(), reason="needs ../shared/data/seg_research")
+@needs_shared("data/seg_research/rollouts")
 def test_replay_of_the_shared_rollouts_has_a_reason_for_everything(tmp_path):
     for file in sorted(ROLLOUTS.glob("*.jsonl")):
         ran = cli("replay", str(file), "--json", cwd=tmp_path)

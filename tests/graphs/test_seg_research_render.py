@@ -1,11 +1,11 @@
 import json
 import re
-from pathlib import Path
 
 import pytest
 from graph_stubs import VIEW
 from hypothesis import given
 from hypothesis import strategies as st
+from shared_data import SHARED, needs_shared
 
 from graphs.actions import Malformed
 from graphs.conversation import ImageRef, Part, Turn
@@ -16,7 +16,7 @@ from tools.search.base import TextHit
 
 DIALECT = SegResearch(VIEW)
 PICTURE = ImageRef("0" * 64, 32, 32)
-SHARED = Path(__file__).parents[3] / "shared/data/seg_research"
+SEG_RESEARCH = SHARED / "data/seg_research"
 
 
 def said(parts: tuple[Part, ...]) -> str:
@@ -115,15 +115,15 @@ def test_ordinary_text_is_unchanged(text: str) -> None:
     assert neutralise(text) == text
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared rollouts are not here")
+@needs_shared("data/seg_research")
 def test_recorded_observations_are_rendered_byte_for_byte() -> None:
     bodies: dict[str, set[str]] = {}
-    for line in (SHARED / "kb/text_corpus.jsonl").read_text().splitlines():
+    for line in (SEG_RESEARCH / "kb/text_corpus.jsonl").read_text().splitlines():
         if line.strip():
             title, _, body = json.loads(line)["contents"].partition("\n")
             bodies.setdefault(title, set()).add(body)
     compared = 0
-    for path in sorted((SHARED / "rollouts").glob("*.jsonl")):
+    for path in sorted((SEG_RESEARCH / "rollouts").glob("*.jsonl")):
         for line in path.read_text().splitlines():
             for step in json.loads(line)["tool_interact_info"]:
                 titles = re.findall(r"^(?:<information>)?\d\. \(Title: (.*?)\) (?!<image>)", step["obs"], re.MULTILINE)

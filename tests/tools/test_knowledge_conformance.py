@@ -1,4 +1,4 @@
-"""Seg-ReSearch's own knowledge base and recorded searches (specs/seg-research.md, 2.1 and 6), where they are at hand.
+"""Seg-ReSearch's own knowledge base and recorded searches (arXiv 2602.04454), where they are at hand.
 
 The recorded choices are e5's; ours are made by BM25 and hashing, so only overlap is asked for, not equality.
 """
@@ -7,18 +7,17 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
-import pytest
+from shared_data import SHARED, needs_shared
 
 from tools.embedders.base import Vectors
 from tools.knowledge import KnowledgeBase
 from tools.search.knowledge_base import SNIPPET, cut
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "seg_research"
+SEG_RESEARCH = SHARED / "data/seg_research"
 
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/seg_research")
+pytestmark = needs_shared("data/seg_research")
 
 RESULT = re.compile(r"^(?:<information>)?\d+\. \(Title: (.*?)\) (.*)$", re.MULTILINE)
 ASKED = re.compile(r"<search>(.*?)</search>", re.DOTALL)
@@ -26,14 +25,14 @@ ASKED = re.compile(r"<search>(.*?)</search>", re.DOTALL)
 
 @cache
 def knowledge() -> KnowledgeBase:
-    return KnowledgeBase.open(SHARED / "kb")
+    return KnowledgeBase.open(SEG_RESEARCH / "kb")
 
 
 @cache
 def recorded(tool: str) -> dict[str, str]:
     """Collect query -> rendered observation of every recorded search by `tool`."""
     searches: dict[str, str] = {}
-    for path in sorted((SHARED / "rollouts").glob("*.jsonl")):
+    for path in sorted((SEG_RESEARCH / "rollouts").glob("*.jsonl")):
         for line in path.read_text().splitlines():
             for step in json.loads(line)["tool_interact_info"]:
                 calls = ASKED.findall(step["action"])
@@ -96,10 +95,10 @@ def test_the_shipped_e5_index_fits_the_corpus() -> None:
             # The tenth record's own vector: what e5 would make of its exact text.
             import faiss
 
-            return faiss.read_index(str(SHARED / "kb" / "e5_Flat.index")).reconstruct_n(10, len(texts))
+            return faiss.read_index(str(SEG_RESEARCH / "kb" / "e5_Flat.index")).reconstruct_n(10, len(texts))
 
         def embed_passages(self, texts: list[str]) -> Vectors:
             return np.zeros((len(texts), 768), np.float32)
 
-    by_e5 = KnowledgeBase.open(SHARED / "kb", E5Shaped())
+    by_e5 = KnowledgeBase.open(SEG_RESEARCH / "kb", E5Shaped())
     assert by_e5.search_text("zzqx", 1)[0].source == by_e5._text_sources[10]
