@@ -11,6 +11,7 @@ from evals.metrics.overlap import mask_iou
 from graphs.context import Context
 from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
+from graphs.events import Event
 from graphs.policies.chatml import ChatML
 from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
 from rl.stream import TokenStream, check_images, to_stream
@@ -32,6 +33,8 @@ class Rollout:
     play: Play
     components: dict[str, float]
     reward: float
+    events: tuple[Event, ...]
+    image_pad: int
     seconds: float
     reward_seconds: float
 
@@ -97,7 +100,9 @@ class Runner:
 
     async def _one(self, index: int, seed: int) -> Rollout | None:
         task = self.source[index]
-        context = replace(self._context, sampling=replace(self._context.sampling, seed=seed))
+        events: list[Event] = []
+        sampling = replace(self._context.sampling, seed=seed)
+        context = replace(self._context, sampling=sampling, sink=events.append)
         if self._context_of is not None:
             context = self._context_of(context, task)
         start = perf_counter()
@@ -110,8 +115,20 @@ class Runner:
         start = perf_counter()
         play = to_play(task, result)
         components = self.reward.components(play)
-        reward = total(self.reward, components)
-        return Rollout(index, seed, task, result, stream, play, components, reward, seconds, perf_counter() - start)
+        return Rollout(
+            index=index,
+            seed=seed,
+            task=task,
+            result=result,
+            stream=stream,
+            play=play,
+            components=components,
+            reward=total(self.reward, components),
+            events=tuple(events),
+            image_pad=self.chatml.image_pad,
+            seconds=seconds,
+            reward_seconds=perf_counter() - start,
+        )
 
 
 def union(masks: Sequence[Mask]) -> Mask:

@@ -1,0 +1,154 @@
+"""Records on disk: appended line by line while a run lasts, compacted to Parquet after it; pictures by sha256.
+
+A line is written whole and flushed, so a killed run loses at most the episode it was writing.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+
+from rl.records.invariants import RecordError, check_record
+from rl.records.schema import Record
+from tools.errors import boundary
+from tools.image_store import Image, ImageStore
+
+MEDIA = "media"
+PARQUET = "episodes.parquet"
+_REMEDY = "Check the folder and the room on its disk."
+
+
+class RecordWriter:
+    """Append records to a folder; one writer per process, told apart by `worker`."""
+
+    def __init__(self, folder: Path, *, image_pad: int, worker: int = 0) -> None:
+        """Open the folder; RecordError if it cannot be written."""
+        self.folder, self._image_pad = folder, image_pad
+        with boundary(RecordError, f"cannot write to {folder}", remedy=_REMEDY):
+            (folder / MEDIA).mkdir(parents=True, exist_ok=True)
+            path = folder / f"episodes-{worker:03d}.jsonl"
+            _drop_torn_line(path)
+            self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: Record, images: ImageStore) -> None:
+        """Check a record, store its pictures, then append it; RecordError if an invariant does not hold."""
+        check_record(record, self._image_pad)
+        with boundary(RecordError, f"cannot write to {self.folder}", remedy=_REMEDY):
+            for image in record["images"]:
+                _store(images.get(image["sha256"]), media_path(self.folder, image["sha256"]))
+            self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._file.close()
+
+
+def media_path(folder: Path, sha256: str) -> Path:
+    """Return where a picture lies."""
+    return folder / MEDIA / sha256[:2] / f"{sha256}.png"
+
+
+def load_image(folder: Path, sha256: str) -> Image:
+    """Read a picture, RGB uint8 (height, width, 3); RecordError if it is missing."""
+    path = media_path(folder, sha256)
+    found = cv2.imread(str(path))
+    if found is None:
+        raise RecordError(f"the picture {path} is missing or broken.", remedy="Copy the folder of records whole.")
+    return cast(Image, cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+
+
+def read_records(folder: Path) -> Iterator[Record]:
+    """Yield the records of a folder, compacted ones first; a torn last line is left out.
+
+    Raises RecordError if there are none, or if a line before the last is broken.
+    """
+    import pyarrow.parquet as parquet
+
+    parts = [folder / PARQUET] if (folder / PARQUET).is_file() else []
+    lines = sorted(folder.glob("episodes-*.jsonl"))
+    if not parts and not lines:
+        raise RecordError(f"there are no records in {folder}.", remedy="Make some with `segscout rl record`.")
+    for path in parts:
+        with boundary(RecordError, f"cannot read {path}", remedy="It is not whole; roll out again."):
+            batches = parquet.ParquetFile(path).iter_batches(batch_size=64)
+            for batch in batches:
+                yield from cast(list[Record], batch.to_pylist())
+    for path in lines:
+        yield from _read_lines(path)
+
+
+def compact(folder: Path) -> int:
+    """Move all lines into one Parquet file, zstd-compressed; returns how many records it holds.
+
+    The new file replaces the old one before the lines are removed: a run that is killed between the two leaves
+    records twice, never none, and the next compaction drops the doubles by their episode id.
+    """
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    records = list({record["episode_id"]: record for record in read_records(folder)}.values())
+    with boundary(RecordError, f"cannot write to {folder}", remedy=_REMEDY):
+        unfinished = folder / f"{PARQUET}.part"
+        table = arrow.Table.from_pylist(cast(list[dict[str, Any]], records), schema=arrow_schema())
+        parquet.write_table(table, unfinished, compression="zstd", row_group_size=256)
+        os.replace(unfinished, folder / PARQUET)
+        for path in folder.glob("episodes-*.jsonl"):
+            path.unlink()
+    return len(records)
+
+
+def arrow_schema() -> Any:
+    """Return the columns of the Parquet file."""
+    import pyarrow as arrow
+
+    text, whole, real = arrow.string(), arrow.int32(), arrow.float32()
+    image = arrow.struct({"sha256": text, "width": whole, "height": whole, "token_start": whole, "token_len": whole})
+    turn = arrow.struct(
+        {
+            "kind": text, "node": text, "start": whole, "end": whole, "seconds": real, "finish": text, "action": text,
+            "tool": text, "query": text, "cache_hit": arrow.bool_(), "text": text,
+        }
+    )  # fmt: skip
+    special = {
+        "schema_version": whole, "sample_index": whole, "seed": arrow.int64(), "policy_version": arrow.int64(),
+        "temperature": real, "top_p": real, "prompt_len": whole, "input_ids": arrow.list_(whole),
+        "loss_mask": arrow.list_(arrow.int8()), "logprobs": arrow.list_(real), "images": arrow.list_(image),
+        "turns": arrow.list_(turn), "reward": arrow.float64(), "success": arrow.bool_(),
+    }  # fmt: skip
+    return arrow.schema([(name, special.get(name, text)) for name in Record.__annotations__])
+
+
+def _read_lines(path: Path) -> Iterator[Record]:
+    with boundary(RecordError, f"cannot read {path}", remedy=_REMEDY), path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return  # torn by a killed run
+            try:
+                yield cast(Record, json.loads(line))
+            except json.JSONDecodeError as error:
+                raise RecordError(f"{path}, line {number}, is no record.", remedy="Remove that line.") from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a killed run left unfinished: what is appended must begin on a line of its own."""
+    if not path.exists():
+        return
+    whole = path.read_bytes()
+    kept = whole.rfind(b"\n") + 1
+    if kept < len(whole):
+        with path.open("r+b") as file:
+            file.truncate(kept)
+
+
+def _store(image: Image, path: Path) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    unfinished = path.with_suffix(f".{os.getpid()}.part")
+    unfinished.write_bytes(encoded.tobytes())
+    os.replace(unfinished, path)
