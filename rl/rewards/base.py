@@ -20,10 +20,14 @@ class PlayTurn:
 
 @dataclass(frozen=True)
 class ObjectTruth:
-    """One true object: its box (x1, y1, x2, y2) and a point inside it, in the units that the policy is asked for."""
+    """One true object: its box (x1, y1, x2, y2) and a point inside it, in the units that the policy is asked for.
+
+    `second` is another point inside, for systems that ask for two (Seg-Zero); None if there is only one.
+    """
 
     box: Box
     point: Point
+    second: Point | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,13 @@ class FrameTruth:
 class Truth:
     """What is right for a task: the frames on which the target can be seen (none: it is absent).
 
-    `steps` are the searches that an expert would make, in words; empty if none are known or none are needed.
+    `steps` are the searches that an expert would make, in words; empty if none are known or none are needed. Where it
+    is not known how many are needed, `steps_known` is False, and no search that brings something new is needless.
     """
 
     frames: Mapping[int, FrameTruth]
     steps: tuple[str, ...] = ()
+    steps_known: bool = True
 
     @property
     def absent(self) -> bool:
@@ -68,7 +74,9 @@ class Play:
     """One episode as a reward sees it.
 
     `keyframe` is the frame that was answered on, `cut` the masks there if a segmenter was in the loop; `ending` is one
-    of the values of `graphs.endings.Ending`. `useful` counts the searches that brought something not seen before.
+    of the values of `graphs.endings.Ending`. `useful` counts the searches that brought something not seen before,
+    and `facts["malformed"]` the turns that could not be used. `boxes` are the answered boxes in the units of the truth,
+    for episodes without a segmenter; None if they are not known.
     """
 
     turns: tuple[PlayTurn, ...]
@@ -78,6 +86,7 @@ class Play:
     cut: Cut | None = None
     searches: int = 0
     useful: int = 0
+    boxes: tuple[Box, ...] | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     """Anything else that was measured on the episode, by name."""
 
@@ -90,6 +99,14 @@ class Play:
     def spoken(self) -> tuple[str, ...]:
         """The policy's own turns."""
         return tuple(turn.text for turn in self.turns if turn.role == "policy")
+
+    @property
+    def answered_on(self) -> FrameTruth | None:
+        """The truth on the answered frame (a picture is its only frame); None if the target cannot be seen there."""
+        frames = self.truth.frames
+        if self.keyframe is None:
+            return next(iter(frames.values())) if len(frames) == 1 else None
+        return frames.get(self.keyframe)
 
 
 class Reward(Protocol):

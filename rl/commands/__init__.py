@@ -1,0 +1,1 @@
+"""Commands of `segscout rl`, one file each; the root command mounts them."""

@@ -1,0 +1,126 @@
+"""Recorded Seg-ReSearch rollouts as plays, with the components that were recorded, and how many of them we recompute.
+
+The published records lack the expert's steps, so IGR cannot be recomputed from them. What they do allow is narrow: for
+a prompt with steps, process is one of two values; for a prompt without, it is the format alone. Steps belong to the
+prompt, so which of the two holds is decided once for all rollouts of a prompt, by which agrees with more of them.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, Json, ValidationError
+
+from rl.rewards.base import FrameTruth, ObjectTruth, Play, PlayTurn, Truth, total
+from rl.rewards.seg_research import SegResearch, process_score
+from rl.rewards.seg_research_text import first_text_query
+from tools.errors import InputError, boundary
+
+COMPONENTS = ("iou_score", "box_l1_score", "point_l1_score", "keyframe_score", "num_search", "process_score")
+TOLERANCE = 1e-9
+_REMEDY = "Give a .jsonl file of recorded Seg-ReSearch rollouts."
+_OBSERVATION = re.compile(r"(<\|im_end\|>\n<\|im_start\|>user\n.*?<\|im_start\|>assistant\n)", re.DOTALL)
+
+
+class _Frame(BaseModel):
+    bbox_2d: tuple[float, float, float, float]
+    point_2d: tuple[float, float]
+    area: float
+    max_conn_area: float
+
+
+class Rollout(BaseModel):
+    """The fields of a record that scoring needs; `steps` are in none of the published files."""
+
+    input: str
+    output: str
+    gts: Json[dict[int, _Frame]]
+    steps: list[str] | None = None
+    iou_score: float
+    box_l1_score: float
+    point_l1_score: float
+    keyframe_score: float
+    num_search: float
+    process_score: float
+    score: float
+
+    def play(self) -> Play:
+        """Return the rollout as a reward sees it."""
+        frames = {
+            index: FrameTruth((ObjectTruth(frame.bbox_2d, frame.point_2d),), frame.area, frame.max_conn_area)
+            for index, frame in self.gts.items()
+        }
+        return Play(split_rollout(self.output), Truth(frames, tuple(self.steps or ())))
+
+
+@dataclass(frozen=True)
+class Matches:
+    """How many records there are, and in how many each component is what was recorded."""
+
+    records: int
+    match: dict[str, int]
+
+
+def split_rollout(output: str) -> tuple[PlayTurn, ...]:
+    """Split a decoded rollout into turns that join to exactly the same text; turn tokens go to the observations."""
+    pieces = _OBSERVATION.split(output)
+    return tuple(PlayTurn("observation" if number % 2 else "policy", text) for number, text in enumerate(pieces))
+
+
+def read_rollouts(path: Path) -> list[Rollout]:
+    """Read a rollouts file (JSON lines); InputError names the file and the line that cannot be read."""
+    if not path.is_file():
+        raise InputError(f"there is no file {path}.", remedy=_REMEDY)
+    rollouts: list[Rollout] = []
+    with boundary(InputError, f"cannot read {path}", remedy=_REMEDY), path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                rollouts.append(Rollout.model_validate_json(line))
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(key) for key in first["loc"]) or "JSON"
+                raise InputError(f"{path}, line {number}: {where}: {first['msg']}.", remedy=_REMEDY) from error
+    if not rollouts:
+        raise InputError(f"{path} holds no records.", remedy=_REMEDY)
+    return rollouts
+
+
+def count_matches(rollouts: Sequence[Rollout], reward: SegResearch) -> Matches:
+    """Recompute every component of every rollout and count those within `TOLERANCE` of the record."""
+    groups: dict[str, list[tuple[Rollout, Play]]] = defaultdict(list)
+    for rollout in rollouts:
+        groups[rollout.input].append((rollout, rollout.play()))
+    match = dict.fromkeys((*COMPONENTS, "score"), 0)
+    for group in groups.values():
+        plain = [process_score(play.text, expert_like=None) for _, play in group]
+        graded = [_likelier(play.text, rollout.process_score) for rollout, play in group]
+        recorded = [rollout.process_score for rollout, _ in group]
+        inferred = plain if _agreeing(plain, recorded) > _agreeing(graded, recorded) else graded
+        for (rollout, play), process in zip(group, inferred, strict=True):
+            found = reward.components(play)
+            if rollout.steps is None:
+                found["process_score"] = process
+            found["score"] = total(reward, found)
+            for name in match:
+                match[name] += _near(found[name], getattr(rollout, name))
+    return Matches(len(rollouts), match)
+
+
+def _likelier(text: str, recorded: float) -> float:
+    """Return which value IGR allows lies nearer to the record; without a text query IGR has no choice."""
+    allowed = [process_score(text, expert_like=False)]
+    if first_text_query(text) is not None:
+        allowed.append(process_score(text, expert_like=True))
+    return min(allowed, key=lambda value: abs(value - recorded))
+
+
+def _agreeing(ones: Sequence[float], others: Sequence[float]) -> int:
+    return sum(map(_near, ones, others))
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= TOLERANCE
