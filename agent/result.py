@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agent.versions import Versions
 from graphs.conversation import Turn
 from graphs.endings import Ending
@@ -106,6 +108,12 @@ class Result:
     def absent(self) -> bool:
         """Whether the policy says that nothing in the media matches."""
         return self.ending is Ending.ABSENT
+
+    def union(self, frame: int) -> Mask | None:
+        """Return all instances of a frame in one mask, boolean (height, width), None if none was cut there."""
+        masks = [instance.masks[frame] for instance in self.instances if frame in instance.masks]
+        union: Mask | None = np.logical_or.reduce(masks) if masks else None
+        return union
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but pixels and conversation as plain data, ready for JSON."""

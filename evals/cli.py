@@ -164,9 +164,14 @@ def _tables(summary: dict[str, Any]) -> tuple[Table, str]:
     for name, row in {**summary["by_ability"], "all": summary}.items():
         low, high = row["ci95"]
         table.add_row(name, str(row["n"]), f"{row['success']:.1%}", f"{low:.1%} to {high:.1%}", f"{row['guess']:.1%}")
+    masks = ""
+    if summary["miou_present"] is not None:
+        masks = (
+            f"where there is a target, mIoU {summary['miou_present']:.3f} and J&F {summary['j_and_f_present']:.3f}; "
+        )
     rest = (
-        f"mIoU {summary['miou']:.3f}, J&F {summary['j_and_f']:.3f}; an episode takes "
-        f"{summary['searches_per_episode']:.2f} searches and {summary['median_seconds']:.2f} s (median)"
+        f"{masks}an episode takes {summary['searches_per_episode']:.2f} searches "
+        f"and {summary['median_seconds']:.2f} s (median)"
     )
     return table, rest
 

@@ -5,7 +5,7 @@ The clip and the world that it is about are drawn from a seed of the demo's own;
 
 import asyncio
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,33 +22,16 @@ from agent.result import Result
 from agent.settings import read_settings
 from evals.emblems.clips import Clip
 from evals.emblems.knowledge import EmblemSearch
-from evals.emblems.scoring import LEAST_IOU
+from evals.emblems.scoring import Score, score_answer, truth_of
 from evals.emblems.tasks import Ability, EmblemTask, draw_task
 from evals.emblems.world import World, make_world
-from evals.metrics.clips import score_clip
-from evals.metrics.overlap import mask_iou
 from tools.image_store import image_sha256
 from tools.media import Media
-from tools.segmenters.base import Mask
 
 SEED = 2031
 FPS = 8.0
 _ORDER: tuple[Ability, ...] = ("multi-hop", "one-hop", "relational", "in-video", "absent")
 """Clip N shows ability N, counted round."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """How good an episode was: IoU on the keyframe, J and F as means through the clip, all 0 to 1.
-
-    For an absent object IoU is 1 if the agent said so, and J and F count the frames that are rightly left empty.
-    """
-
-    success: bool
-    iou: float
-    j: float
-    f: float
-    j_and_f: float
 
 
 def run_demo(number: int, out: Path, *, as_json: bool) -> None:
@@ -68,7 +51,8 @@ def run_demo(number: int, out: Path, *, as_json: bool) -> None:
     _tell(score, console)
     tell_files(console, files)
     if as_json:
-        write_json(report(result, out, files) | {"clip": number, "ability": task.ability, "score": asdict(score)})
+        scored = {"score": asdict(score) | {"j_and_f": score.j_and_f}}
+        write_json(report(result, out, files) | {"clip": number, "ability": task.ability} | scored)
 
 
 @lru_cache(maxsize=1)
@@ -78,7 +62,7 @@ def demo_world() -> World:
 
 
 def demo_task(number: int) -> EmblemTask:
-    """Draw demo clip `number`; the first multi-hop ones ask for the winner of a cup."""
+    """Draw demo clip `number`; the multi-hop ones always ask for the winner of a cup."""
     ability = _ORDER[number % len(_ORDER)]
     rng = np.random.default_rng((SEED, number))
     while True:
@@ -95,26 +79,9 @@ def clip_media(task: EmblemTask) -> Media:
 
 
 def score_result(task: EmblemTask, result: Result) -> Score:
-    """Score a result against the exact masks of its task; an answer counts only if all its instances are right."""
-    truths = [_truth(task, frame) for frame in range(len(task.clip))]
-    found = [_union(result, frame, truth) for frame, truth in enumerate(truths)]
-    through = score_clip(list(zip(found, truths, strict=True)))
-    if task.target is None:
-        iou = float(result.absent)
-    else:
-        iou = mask_iou(found[result.keyframe], truths[result.keyframe]) if result.keyframe is not None else 0.0
-    return Score(iou > LEAST_IOU, iou, through.j, through.f, through.j_and_f)
-
-
-def _truth(task: EmblemTask, frame: int) -> Mask:
-    ids = task.clip.render(frame)[1]
-    return np.asarray(ids == task.target if task.target is not None else np.zeros(ids.shape, np.bool_))
-
-
-def _union(result: Result, frame: int, like: Mask) -> Mask:
-    masks = [instance.masks[frame] for instance in result.instances if frame in instance.masks]
-    union: Mask = np.logical_or.reduce(masks) if masks else np.zeros_like(like)
-    return union
+    """Score a result against the exact masks of its task: the union of its instances is held against the target."""
+    boxes = [instance.box for instance in result.instances]
+    return score_answer(task, truth_of(task)[0], result.ending, result.keyframe, boxes, result.union)
 
 
 def _fingerprint(clip: Clip) -> str:

@@ -17,10 +17,14 @@ _PACKAGES = ("segscout", "torch", "transformers", "numpy", "opencv-python-headle
 def summarise(records: Sequence[EpisodeRecord], *, split: Split, seed: int, search: bool) -> dict[str, Any]:
     """Return the summary of at least one record; shares and scores are 0 to 1, intervals are Wilson's 95 %.
 
-    `guess` is what choosing blindly among the visible objects would be expected to reach (0 where the object is
-    absent): what an agent without search can hope for on tasks that must be looked up. `box_success` counts boxes of
-    IoU above 0.5 instead of masks: the policy without its segmenter.
+    `miou`, `j_and_f`, `j` and `f` are over all tasks, where a clip without the target counts 1 if the agent says so
+    and J and F there count the frames rightly left empty; `miou_present` and `j_and_f_present` are over the tasks that
+    have a target, None if there is none, and say how good the masks are. `guess` is what the best guesser without a
+    lookup would be expected to reach, see `guess_chance` (0 where the object is absent): what an agent without search
+    can hope for on tasks that must be looked up. `box_success` counts boxes of IoU above 0.5 instead of masks: the
+    policy without its segmenter.
     """
+    present = [record for record in records if record.present]
     seconds = [record.seconds for record in records]
     by_ability = {a: [record for record in records if record.ability == a] for a in ABILITIES}
     return {
@@ -31,6 +35,8 @@ def summarise(records: Sequence[EpisodeRecord], *, split: Split, seed: int, sear
         "j_and_f": _mean([record.j_and_f for record in records]),
         "j": _mean([record.j for record in records]),
         "f": _mean([record.f for record in records]),
+        "miou_present": _mean([record.iou for record in present]) if present else None,
+        "j_and_f_present": _mean([record.j_and_f for record in present]) if present else None,
         "box_success": _mean([record.box_iou > 0.5 for record in records]),
         "by_ability": {ability: _ability(some) for ability, some in by_ability.items() if some},
         "searches_per_episode": _mean([record.searches for record in records]),

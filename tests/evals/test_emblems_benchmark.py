@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 
 from evals.cli import app
 from evals.emblems.benchmark import ContextOf, benchmark_world, evaluate, make_tasks
+from evals.emblems.clips import Clip, Mover
 from evals.emblems.exact import ExactSegmenter, oracle_policy
 from evals.emblems.knowledge import EmblemSearch
 from evals.emblems.scoring import EpisodeRecord
+from evals.emblems.sprites import Emblem
 from evals.emblems.summary import summarise
 from evals.emblems.tasks import ABILITIES, EmblemTask
 from graphs.context import Context
@@ -98,13 +100,34 @@ def test_wrong_absent_and_wrong_found_are_failures() -> None:
     answers = scripted(keyframe_turn("", 5), answer_turn("", (0.0, 0.0, 1.0, 1.0), (0.5, 0.5)))
     missed, right = run(says_absent, [present, absent])
     assert (missed.success, missed.iou, missed.ending) == (False, 0.0, Ending.ABSENT)
-    assert missed.j < 0.2
+    assert (missed.present, missed.j, missed.f) == (True, 0.0, 0.0)
     assert (right.success, right.iou, right.j, right.f, right.guess) == (True, 1.0, 1.0, 1.0, 0.0)
     (invented,) = run(answers, [absent])
     assert (invented.success, invented.iou, invented.box_iou, invented.ending) == (False, 0.0, 0.0, Ending.FOUND)
     assert invented.keyframe == 5
     assert invented.j_and_f < 0.2
     assert invented.boxes == ((0.0, 0.0, 448.0, 448.0),)
+
+
+def test_a_wrong_absent_earns_nothing_for_frames_in_which_the_target_is_hidden() -> None:
+    task = make_tasks("test", SEED, 1)[0]
+    below = Mover(Emblem("ring", "red", "plain"), 60, (100.0, 100.0), (0.0, 0.0), 0.0, 0.0)
+    above = Mover(Emblem("square", "blue", "plain"), 160, (100.0, 100.0), (12.0, 0.0), 0.0, 0.0)
+    task = replace(task, clip=Clip((below, above), 0), target=0)
+    assert not task.clip.mask(0, 0).any()
+    assert task.clip.mask(15, 0).any()
+    (missed,) = run(scripted(absent_turn("No.")), [task])
+    assert (missed.success, missed.iou, missed.j, missed.f) == (False, 0.0, 0.0, 0.0)
+
+
+def test_masks_are_judged_where_there_is_a_target() -> None:
+    present, _, _, _, absent = make_tasks("test", SEED, 5)
+    records = run(scripted(absent_turn("No.")), [present, absent])
+    summary = summarise(records, split="test", seed=SEED, search=False)
+    assert (summary["miou"], summary["j_and_f"]) == (0.5, 0.5)
+    assert (summary["miou_present"], summary["j_and_f_present"]) == (0.0, 0.0)
+    summary = summarise(records[1:], split="test", seed=SEED, search=False)
+    assert (summary["miou"], summary["miou_present"], summary["j_and_f_present"]) == (1.0, None, None)
 
 
 def test_whatever_breaks_is_counted_and_scores_nothing() -> None:
@@ -179,6 +202,7 @@ def test_the_command(tmp_path: Path) -> None:
     table = CliRunner().invoke(app, ["emblems", *options[:-3], "--no-search"])
     assert table.exit_code == 0
     assert "multi-hop" in table.stdout
+    assert "where there is a target, mIoU" in " ".join(table.stdout.split())
 
 
 @pytest.mark.parametrize(
