@@ -33,7 +33,9 @@ def inner_pixel(mask: Mask, *, padded: bool = True) -> tuple[int, int]:
     rows, columns = _ring(y1, y2, height, padded), _ring(x1, x2, width, padded)
     window = np.pad(mask[y1:y2, x1:x2], (rows, columns)).astype(np.uint8)
     depth = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    # Squares of distances are whole numbers: rounding them makes equals equal again, which OpenCV's last bit need not.
+    squares = np.rint(depth.astype(np.float64) ** 2)
+    row, column = np.unravel_index(int(squares.argmax()), squares.shape)
     return x1 + int(column) - columns[0], y1 + int(row) - rows[0]
 
 

@@ -76,10 +76,13 @@ class OKVOSSource:
         if self.clip == "shown":
             video = video.only(self._shown(video, index))
         marked = range(len(video)) if self.clip == "shown" else sample_frames(len(video), self.frames)
-        truth = Truth(frame_truths({i: video.mask(i) for i in marked}, self._measure), _steps(row["steps"]))
+        steps, ability = _steps(row["steps"]), str(row["ability"])
+        # Only training rows have steps; of the rest it is known for "in-video" alone that there is nothing to look up.
+        known = bool(steps) or ability == "in-video"
+        truth = Truth(frame_truths({i: video.mask(i) for i in marked}, self._measure), steps, steps_known=known)
         name = str(index if row["id"] is None else row["id"])
         task = Task(plain_query(row["question"]), video.frames())
-        return TrainingTask(name, task, truth, video.masks, str(row["ability"]))
+        return TrainingTask(name, task, truth, video.masks, ability)
 
     def _shown(self, video: ObjectClip, index: int) -> list[int]:
         """Choose the frames to show; in training one of them shows the target, if any does."""

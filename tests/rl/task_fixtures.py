@@ -42,7 +42,8 @@ def write_parquet(path: Path, rows: list[dict], group: int = 2) -> Path:
 def ok_vos(data: Path, split: str, count: int = 20, tasks: int = 3) -> dict[int, np.ndarray]:
     """Write a video of `count` frames, 40x60; object 7 is seen in frames 3 to 12 and cut by the left edge in frame 5.
 
-    Frame i is of grey 10 i, so that a test can tell which it is. Returns the true masks. Other objects have other values in the same mask files; frame 4 has no mask file.
+    Frame i is of grey 10 i, so that a test can tell which it is. Returns the true masks.
+    Other objects have other values in the same mask files; frame 4 has no mask file.
     """
     folder, truths, rows = data / split, {}, []
     for frame in range(count):
@@ -80,3 +81,24 @@ def reason_seg(data: Path, split: str, name: str, shapes: list, texts: list[str]
     path = data / split / f"{name}.json"
     path.write_bytes(json.dumps(plain, ensure_ascii=False).encode(encoding))
     return path
+
+
+def reason_seg_row(mask: np.ndarray, text: str, number: int) -> dict:
+    """A row as Seg-Zero published ReasonSeg."""
+    height, width = mask.shape
+    picture = png(noise(height, width, number))
+    sizes = {"img_height": height, "img_width": width}
+    return {"image": picture, "text": text, "mask": mask.tolist(), "image_id": f"pic{number}", "ann_id": 0, **sizes}
+
+
+def demonstration_row(number: int, **more) -> dict:
+    row = {"problem": f"find {number}", "image": png(noise(12, 16, number)), "thinking": f"<think>{number}</think>"}
+    return {**row, "solution": "<bbox>[1,2,3,4]</bbox>, <points>[[2,3]]</points>, <labels>[1]</labels>", **more}
+
+
+def vision_reasoner_row(solution: str, problem: str = "the dog.", number: int = 0) -> dict:
+    picture = png(noise(840, 840, number)[:, :, :1].repeat(3, 2))
+    return {
+        "id": f"r{number}", "problem": problem, "solution": solution, "image": picture,
+        "img_height": 480, "img_width": 640,
+    }  # fmt: skip

@@ -39,6 +39,7 @@ def test_a_test_task_is_the_whole_video_with_truth_where_the_graph_looks(data, t
     assert task.task.media[2].shape == (40, 60, 3)
     assert task.truth.steps == ("who is it", "what is it")
     assert source[0].truth.steps == ()
+    assert [source[i].truth.steps_known for i in range(3)] == [False, True, True]
     assert set(task.truth.frames) == {8, 11}  # of 0, 4, 8, 11, 15, 19: frame 4 has no mask file
     for frame in range(20):
         masks = task.masks(frame)

@@ -1,0 +1,146 @@
+"""Pictures with a mask each and no query, on which Seg-R1 (arXiv 2506.22624) learns: COD10K, CAMO, DUTS, DIS5K.
+
+| name | folders below DATA, pictures and masks |
+|---|---|
+| cod10k | Train/Image, Train/GT_Object (as released); Imgs or Image, GT |
+| camo | Images/Train, GT (as released); Imgs or Image, GT |
+| duts | DUTS-TR/DUTS-TR-Image, DUTS-TR/DUTS-TR-Mask; or these two in DATA itself |
+| dis5k | DIS-TR/im, DIS-TR/gt; or im, gt |
+
+Those with a split in their name are looked for first; TR and Train are "train", TE and Test "test" (DIS5K: VD is "val",
+TE1 "test"). Pictures and masks belong together by their stems. Truth is in units of 0..1000 of the picture, far edges
+exclusive; the whole mask is one object.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from graphs.episode import Task
+from rl.rewards.base import Truth
+from rl.tasks.base import TrainingTask
+from rl.tasks.geometry import frame_truths
+from rl.tasks.parquet import at_most
+from rl.tasks.reason_seg import on_picture
+from tools.errors import InputError, MediaError, boundary
+from tools.media import Limits, open_media
+from tools.media.images import from_pillow, open_header
+from tools.segmenters.base import Mask
+
+QUERY = "all primary objects"
+"""What Seg-R1's fixed prompt asks for."""
+FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "cod10k": (("{long}/Image", "{long}/GT_Object"), ("{long}/Image", "{long}/GT"), ("Imgs", "GT"), ("Image", "GT")),
+    "camo": (("Images/{long}", "GT"), ("Imgs", "GT"), ("Image", "GT")),
+    "duts": (
+        ("DUTS-{short}/DUTS-{short}-Image", "DUTS-{short}/DUTS-{short}-Mask"),
+        ("DUTS-{short}-Image", "DUTS-{short}-Mask"),
+    ),
+    "dis5k": (("DIS-{dis}/im", "DIS-{dis}/gt"), ("im", "gt")),
+}
+"""Data set → pairs of folders, best first."""
+_SPLITS = {
+    "train": {"long": "Train", "short": "TR", "dis": "TR"},
+    "val": {"long": "Val", "short": "VAL", "dis": "VD"},
+    "test": {"long": "Test", "short": "TE", "dis": "TE1"},
+}
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+class ImageMasksSource:
+    """Read the pictures of such a data set with one query for all, in the order of their names.
+
+    COD10K's pictures without a camouflaged animal (NonCAM) are left out, as Seg-R1 does; with `negatives` they are
+    tasks whose target is absent. InputError names a missing folder or mask, MediaError a broken picture.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        data: Path,
+        split: str = "train",
+        n: int | None = None,
+        *,
+        query: str = QUERY,
+        negatives: bool = False,
+    ) -> None:
+        self.name, self.query = name, query
+        pictures, masks = _folders(name, data, split)
+        found, truths = _by_stem(pictures), _by_stem(masks)
+        if not negatives:
+            found = {stem: path for stem, path in found.items() if "NonCAM" not in stem}
+        lacking = [stem for stem in found if stem not in truths and "NonCAM" not in stem]
+        if lacking:
+            raise InputError(
+                f"{masks / lacking[0]}.png is missing, one of {len(lacking)} masks for pictures in {pictures}.",
+                remedy="Unpack the data set again.",
+            )
+        self._pairs = [(path, truths.get(stem)) for stem, path in sorted(found.items())]
+        if not self._pairs:
+            raise InputError(f"there are no pictures in {pictures}.", remedy="Unpack the data set again.")
+        self._count = at_most(len(self._pairs), n)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int, /) -> TrainingTask:
+        """Load a task; IndexError beyond the last."""
+        path, mask_path = self._pairs[range(len(self))[index]]
+        media = open_media(path)
+        mask = np.zeros((media.height, media.width), np.bool_)
+        if mask_path is not None:
+            mask = _fitted(read_mask(mask_path), media.height, media.width, mask_path)
+        masks = partial(on_picture, (mask,) if mask.any() else ())
+        return TrainingTask(path.stem, Task(self.query, media.frames), Truth(frame_truths({0: mask})), masks)
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a mask picture as boolean (height, width), by its brightest channel; MediaError if it cannot be read.
+
+    Where nothing is brighter than 1 the values are 0 and 1, and 1 is foreground. Else 128 and above is: exact for 0 and
+    255, and the middle for grey edges, which resampling or JPEG (DIS5K after Seg-R1's own preparation) leave.
+    """
+    picture = open_header(path, Limits())
+    if picture is None:
+        raise MediaError(f"the mask {path} is no picture.", remedy="Unpack the data set again.")
+    with picture, boundary(MediaError, f"the mask {path} cannot be read", remedy="Unpack the data set again."):
+        # Without its transparency, which would be laid over white, and white is foreground.
+        opaque = picture.convert("RGB") if picture.has_transparency_data else picture
+        values = from_pillow(opaque, path.name, Limits()).max(axis=2)
+    return np.asarray(values > 0 if values.max() <= 1 else values >= 128, np.bool_)
+
+
+def _fitted(mask: Mask, height: int, width: int, path: Path) -> Mask:
+    """Resample a mask to its picture's size if only the scale differs, as for a few published ones; else MediaError."""
+    if mask.shape == (height, width):
+        return mask
+    if abs(mask.shape[0] * width - mask.shape[1] * height) > 0.01 * mask.shape[0] * width:
+        raise MediaError(
+            f"the mask {path} has {mask.shape[1]}x{mask.shape[0]} pixels, its picture {width}x{height}.",
+            remedy="Remove the pair, or turn the picture as the mask is.",
+        )
+    fitted = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(fitted, np.bool_)
+
+
+def _folders(name: str, data: Path, split: str) -> tuple[Path, Path]:
+    if name not in FOLDERS or split not in _SPLITS:
+        raise InputError(
+            f"there is no image-mask data set {name!r} with split {split!r}.",
+            remedy=f"Choose one of {', '.join(FOLDERS)}, and one of {', '.join(_SPLITS)}.",
+        )
+    pairs = [(data / a.format(**_SPLITS[split]), data / b.format(**_SPLITS[split])) for a, b in FOLDERS[name]]
+    for pictures, masks in pairs:
+        if pictures.is_dir() and masks.is_dir():
+            return pictures, masks
+    wanted = "; ".join(f"{pictures.relative_to(data)} and {masks.relative_to(data)}" for pictures, masks in pairs)
+    missing = next((path for path in pairs[0] if not path.is_dir()), pairs[0][0])
+    raise InputError(f"{missing} is missing.", remedy=f"DATA must have one of these pairs of folders: {wanted}.")
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """Map the stems of a folder's pictures to their paths; the first by name where a stem comes twice."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    return {path.stem: path for path in reversed(paths)}

@@ -1,0 +1,72 @@
+"""ReasonSeg as Seg-Zero published it: Ricky06662/ReasonSeg_val and ReasonSeg_test on the hub, parquet.
+
+Columns: image, text, mask (a list of rows of booleans), image_id, ann_id, img_height, img_width. In both data sets the
+split's name is "test". Its converter drew what is to be ignored and then cast to boolean, so the ignored regions may be
+part of these masks and nothing tells which: take the official layout (`reason_seg`) where that matters.
+Truth is in units of 0..1000 of the picture, far edges exclusive.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphs.episode import Task
+from rl.rewards.base import Truth
+from rl.tasks.base import TrainingTask
+from rl.tasks.geometry import frame_truths
+from rl.tasks.parquet import ParquetRows, at_most, decode_picture, find_parquet
+from rl.tasks.reason_seg import on_picture
+from tools.errors import InputError
+from tools.segmenters.base import Mask
+
+LAYOUT = (
+    "Download Ricky06662/ReasonSeg_val or ReasonSeg_test, so that DATA/data/test-*.parquet has columns image, text, "
+    "mask, image_id, img_height and img_width."
+)
+_PLAIN = ("image", "text", "image_id", "img_height", "img_width")
+
+
+class ReasonSegParquetSource:
+    """Read ReasonSeg tasks from the published parquet; InputError names a missing file, MediaError a broken picture.
+
+    A group of rows is held in memory, about 100 MB as published.
+    """
+
+    name = "reason-seg"
+
+    def __init__(self, data: Path, n: int | None = None) -> None:
+        self._rows = ParquetRows(find_parquet(data, "test", LAYOUT), (*_PLAIN, "mask"), LAYOUT)
+        self._count = at_most(len(self._rows), n)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int, /) -> TrainingTask:
+        """Load a task; IndexError beyond the last."""
+        index = range(len(self))[index]
+        cells = self._rows.cells(index, (*_PLAIN, "mask"))
+        row = {column: cells[column].as_py() for column in _PLAIN}
+        name = f"{row['image_id']}-{index}"
+        mask = nested_mask(cells["mask"], int(row["img_height"]), int(row["img_width"]), name)
+        media = decode_picture(row["image"], f"picture {name}")
+        if media[0].shape[:2] != mask.shape:
+            raise InputError(
+                f"the mask of {name} has shape {mask.shape}, its picture {media[0].shape[:2]}.", remedy=LAYOUT
+            )
+        task = Task(str(row["text"]).strip(), media)
+        masks = partial(on_picture, (mask,) if mask.any() else ())
+        return TrainingTask(name, task, Truth(frame_truths({0: mask}), steps_known=False), masks)
+
+
+def nested_mask(cell: Any, height: int, width: int, name: str) -> Mask:
+    """Turn a cell of rows of booleans into a mask (height, width); InputError, with `name`, if it is of another size.
+
+    Goes through arrow's own buffers: as Python lists a mask of 20 million pixels would take a second and a gigabyte.
+    """
+    rows = cell.values
+    flat = () if rows is None else rows.flatten().to_numpy(zero_copy_only=False)
+    if rows is None or len(rows) != height or len(flat) != height * width:
+        raise InputError(f"the mask of {name} is not {width}x{height}.", remedy=LAYOUT)
+    return np.asarray(flat, np.bool_).reshape(height, width)
