@@ -4,7 +4,7 @@ Truth is in units of 0..1000 of the frame, rounded as the oracle's answers are, 
 what a reward asks for are the same numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from evals.emblems.names import SPLITS, Split
 from evals.emblems.oracle import box_of, inner_point
 from evals.emblems.tasks import ABILITIES, Ability, EmblemTask, draw_task, shown_frames
 from graphs.episode import Task
-from rl.rewards.base import ObjectTruth, Truth
+from rl.rewards.base import FrameTruth, ObjectTruth, Truth
 from rl.tasks.base import TrainingTask
 from rl.tasks.geometry import frame_truths, in_units
 from tools.errors import InputError
@@ -59,12 +59,16 @@ class EmblemsSource:
     def __getitem__(self, index: int, /) -> TrainingTask:
         """Draw a task with its truth on the frames shown; IndexError beyond the last."""
         task = self.draw(index)
-        drawn, shown = DrawnClip(task.clip), shown_frames(len(task.clip), self.frames)
-        masks = {} if task.target is None else {frame: drawn.mask(frame, task.target) for frame in shown}
-        truth = Truth(frame_truths(masks, _as_answered), expert_steps(task))
-        return TrainingTask(
-            task.task_id, Task(task.query, drawn), truth, partial(_masks, drawn, task.target), task.ability
-        )
+        drawn, target = DrawnClip(task.clip), task.target
+
+        def seen(frames: Iterable[int]) -> dict[int, FrameTruth]:
+            masks = {} if target is None else {frame: drawn.mask(frame, target) for frame in frames}
+            return frame_truths(masks, _as_answered)
+
+        # Few frames may all hide a target, which is not to be taken for absent: then truth is of all that show it.
+        frames = seen(shown_frames(len(drawn), self.frames)) or seen(range(len(drawn)))
+        truth = Truth(frames, expert_steps(task))
+        return TrainingTask(task.task_id, Task(task.query, drawn), truth, partial(_masks, drawn, target), task.ability)
 
     def draw(self, index: int) -> EmblemTask:
         """Draw the task itself, which the oracle and the evaluation's scores need."""

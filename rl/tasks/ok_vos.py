@@ -10,7 +10,7 @@ shown. Two published choices were left out: an anchor frame that no seed decides
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from graphs.episode import Task
-from rl.rewards.base import Truth
+from rl.rewards.base import FrameTruth, Truth
 from rl.tasks.base import TrainingTask
 from rl.tasks.geometry import frame_truths, pixel_truth
 from rl.tasks.ok_vos_clips import LAYOUT, ObjectClip
@@ -79,10 +79,15 @@ class OKVOSSource:
         steps, ability = _steps(row["steps"]), str(row["ability"])
         # Only training rows have steps; of the rest it is known for "in-video" alone that there is nothing to look up.
         known = bool(steps) or ability == "in-video"
-        truth = Truth(frame_truths({i: video.mask(i) for i in marked}, self._measure), steps, steps_known=known)
+        # Sampling may miss a target, which is not to be taken for absent: then truth is of all frames that show it.
+        frames = self._seen(video, marked) or self._seen(video, range(len(video)))
+        truth = Truth(frames, steps, steps_known=known)
         name = str(index if row["id"] is None else row["id"])
         task = Task(plain_query(row["question"]), video.frames())
         return TrainingTask(name, task, truth, video.masks, ability)
+
+    def _seen(self, video: ObjectClip, places: Iterable[int]) -> dict[int, FrameTruth]:
+        return frame_truths({place: video.mask(place) for place in places}, self._measure)
 
     def _shown(self, video: ObjectClip, index: int) -> list[int]:
         """Choose the frames to show; in training one of them shows the target, if any does."""

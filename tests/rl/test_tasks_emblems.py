@@ -13,7 +13,7 @@ from graphs.actions import Answer, Search
 from graphs.dialects.base import View
 from graphs.dialects.seg_research import SegResearch
 from rl.sft.trajectories import Library, play
-from rl.tasks.emblems import EmblemsSource
+from rl.tasks.emblems import DrawnClip, EmblemsSource
 from rl.tasks.geometry import UNITS, largest_component
 from tools.errors import InputError
 from tools.media import sample_frames
@@ -63,6 +63,15 @@ def test_the_truth_is_measured_on_the_frames_shown(source):
             assert truth.max_conn_area == parts[frame] / max(parts.values())
         hidden = set(sample_frames(16, 4)) - set(task.truth.frames)
         assert all(task.masks(frame) == () for frame in hidden)
+
+
+def test_a_target_that_no_shown_frame_shows_is_not_absent(source, monkeypatch):
+    whole, shown = DrawnClip.mask, sample_frames(16, 4)
+    monkeypatch.setattr(DrawnClip, "mask", lambda clip, frame, mover: whole(clip, frame, mover) & (frame not in shown))
+    present, absent = source[0], source[4]
+    assert set(present.truth.frames) == {frame for frame in range(16) if present.masks(frame)}
+    assert present.truth.frames
+    assert absent.truth.absent
 
 
 def test_the_oracles_own_answer_is_the_truth(source):

@@ -47,6 +47,12 @@ def test_a_test_task_is_the_whole_video_with_truth_where_the_graph_looks(data, t
         assert not masks or np.array_equal(masks[0], truths[frame])
 
 
+def test_a_target_that_sampling_misses_is_not_absent(data):
+    task = OKVOSSource(data, "test", frames=2)[0]  # frames 0 and 19
+    assert set(task.truth.frames) == {3, *range(5, 13)}
+    assert max(truth.area for truth in task.truth.frames.values()) == 1
+
+
 def test_boxes_points_and_areas_are_the_published_ones_behind_the_flag(data, truths):
     source = OKVOSSource(data, "test", frames=20, published_points=True)
     frames = source[0].truth.frames

@@ -2,12 +2,14 @@ import json
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
 import task_fixtures as make
 
 from rl.rewards.base import ObjectTruth
 from rl.tasks.fcot import FCoTSource
 from rl.tasks.parquet import ParquetRows, find_parquet
+from rl.tasks.reason_seg_parquet import ReasonSegParquetSource
 from rl.tasks.vision_reasoner import VisionReasonerSource, read_solution
 from tools.errors import InputError, MediaError
 
@@ -72,6 +74,27 @@ def test_demonstrations_say_what_was_published(tmp_path):
     assert np.array_equal(demonstration.image, make.noise(12, 16, 1))
     make.write_parquet(tmp_path / "train.parquet", [make.demonstration_row(0, system="think first")])
     assert FCoTSource(tmp_path)[0].system == "think first"
+
+
+def test_what_the_datasets_library_writes_is_read(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    pictures = [PIL.Image.fromarray(make.noise(5, 7, i)) for i in range(3)]
+    masks = [make.block(5, 7, slice(1, 3 + i), slice(2, 5)) for i in range(3)]
+    features = datasets.Features(
+        image=datasets.Image(),
+        text=datasets.Value("string"),
+        mask=datasets.Sequence(datasets.Sequence(datasets.Value("bool"))),
+        image_id=datasets.Value("string"),
+        img_height=datasets.Value("int64"),
+        img_width=datasets.Value("int64"),
+    )
+    columns = {"image": pictures, "text": list("abc"), "mask": [mask.tolist() for mask in masks]}
+    columns |= {"image_id": list("xyz"), "img_height": [5] * 3, "img_width": [7] * 3}
+    published = datasets.Dataset.from_dict(columns, features=features)
+    published.to_parquet(tmp_path / "data-test.parquet")
+    for index, task in enumerate(ReasonSegParquetSource(tmp_path / "data-test.parquet")):
+        assert np.array_equal(task.task.media[0], make.noise(5, 7, index))
+        assert np.array_equal(task.masks(0)[0], masks[index])
 
 
 def test_a_picture_that_is_not_in_the_file_is_named(tmp_path):
