@@ -37,6 +37,7 @@ _LOGGED_FRAMES = 50
 """Where there is no bar, a line every so many frames."""
 _FATES = {
     "cached": "searched before: the same is shown again",
+    "too_many": "not run: too many in one turn",
     "refused": "not run: no search is left",
     "off": "not run: there is nothing to search here",
 }

@@ -1,7 +1,7 @@
 """Measure any `Segmenter` from box to mask, on emblems, and what it is compared with.
 
-The cases are fresh draws of the same 320 emblems and 96 backgrounds that training also draws from: places, sizes, angles
-and neighbours are new, the emblems are not.
+The cases are fresh draws of the same 320 emblems and 96 backgrounds that training also draws from: places, sizes,
+angles and neighbours are new, the emblems are not.
 
 `python -m evals.segmenters --n 500 --seed 7 --sam2 FOLDER` prints one JSON object.
 """

@@ -6,6 +6,7 @@ from graphs.endings import Ending
 
 LAST_TURN = "This is your last turn: answer now."
 NO_SEARCH_LEFT = "No search is left: answer from what you know."
+TOO_MANY = "So many searches in one turn are not run: ask again for what is missing."
 NO_SEARCH = "There is no search here: answer from the frames."
 KNOWN_SEARCH = "You have searched for this before; the result is the same."
 
@@ -31,7 +32,7 @@ class Budget:
     search_seconds: float = 30.0
     """Time limit of one round of searches, which run concurrently."""
     queries: int = 4
-    """Queries of one turn that are run at most."""
+    """Queries of one turn that are run at most; the policy is told that the others were not."""
     soft: float = 0.8
     """Share of tokens or seconds after which the next turn is announced as the last."""
 

@@ -44,7 +44,7 @@ class FoundHit:
 
 @dataclass(frozen=True)
 class SearchFinished:
-    """A query came back: `fate` is run, cached, failed, refused or off; `error` says why it failed."""
+    """A query came back: `fate` is run, cached, failed, too_many, refused or off; `error` says why it failed."""
 
     kind: ClassVar[str] = "search_finished"
     tool: Literal["text_search", "image_search"]

@@ -54,7 +54,8 @@ class PlainAsk(TypedDict):
     """One query of the last turn and what became of it: which of the searches answers it, or why none does."""
 
     search: int
-    fate: Literal["run", "cached", "failed", "refused", "off"]
+    fate: Literal["run", "cached", "failed", "too_many", "refused", "off"]
+    """too_many: more in one turn than are run; refused: no search is left; off: there is no search at all."""
 
 
 class PlainFailure(TypedDict):

@@ -109,7 +109,7 @@ def _only_one(clip: Clip, anchor: int, relation: Relation) -> int | None:
 
 
 def _cast(rng: np.random.Generator, emblem: Emblem, *, present: bool) -> tuple[list[Emblem], int | None]:
-    """Choose 4 to 6 different emblems of one family, shuffled, with the place of `emblem`; it is left out if not present.
+    """Choose 4 to 6 different emblems of one family, shuffled, with the place of `emblem` if present.
 
     In a family each shares two attributes with another; where a member was left out, its relatives may have no other.
     The family is grown without a thought of `emblem`, which then takes the part of a member drawn at random, so the

@@ -6,6 +6,7 @@ Coordinates: integers 0..1000 of the frame in the text, 0..1 in `Target`.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -38,6 +39,8 @@ MAX_TURN_CHARS = 100_000
 """Far above any turn of 8,192 tokens; what precedes it in a runaway turn is thinking, and is not read."""
 
 _MAX_TITLE_CHARS = 200
+_HIT = re.compile(r"((?:^|(?<=[\u2028\u2029]))[^\S\n]*+\d++[^\S\n]*+\.[^\S\n]*+)[(\uff08](?=\s*+title\b)", re.I | re.M)
+"""What starts a line of a body as a further hit would start."""
 _MAX_NOTICE_CHARS = 1_000
 _READERS = {"search": read_search, "keyframe": read_keyframe, "answer": read_answer}
 _PATTERN = tag_pattern(tuple(_READERS))
@@ -89,7 +92,7 @@ class SegResearch:
         return Malformed("the turn has no action", _ANY_HINT)
 
     def text_results(self, hits: Sequence[TextHit]) -> tuple[Part, ...]:
-        """Render text hits, best first; protocol tags inside them are neutralised."""
+        """Render text hits, best first; protocol tags and further hits inside them are neutralised."""
         lines = [f"{n}. (Title: {_title(hit.title)}) {_body(hit.snippet)}\n" for n, hit in enumerate(hits, 1)]
         return (Text(f"<information>{''.join(lines) or 'No results.'}</information>\n\n"),)
 
@@ -162,6 +165,7 @@ def _title(title: str) -> str:
 
 def _body(snippet: str) -> str:
     body = neutralise(snippet[: 4 * MAX_BODY_CHARS])  # cut first: snippets may be megabytes
+    body = _HIT.sub("\\1\u2039", body)  # only the bracket: bodies of several lines are published so, and stay so
     return body if len(body) <= MAX_BODY_CHARS else body[: MAX_BODY_CHARS - 1] + "…"
 
 

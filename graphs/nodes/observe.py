@@ -7,7 +7,7 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from graphs.actions import LookCloser, Malformed, Search
-from graphs.budget import KNOWN_SEARCH, LAST_TURN, NO_SEARCH, NO_SEARCH_LEFT
+from graphs.budget import KNOWN_SEARCH, LAST_TURN, NO_SEARCH, NO_SEARCH_LEFT, TOO_MANY
 from graphs.context import Context, emit
 from graphs.conversation import ImageRef, Part, Turn, join, to_plain
 from graphs.dialects.base import ShownImage
@@ -70,11 +70,9 @@ def _results(state: State, context: Context) -> tuple[Part, ...]:
     """Render each query's results; several queries of one turn are told apart, refusals are said once."""
     asked = state["asked"]
     pieces = [_result(ask, state["searches"], context, several=len(asked) > 1) for ask in asked]
-    refused = {ask["fate"] for ask in asked}
-    if "refused" in refused:
-        pieces.append(context.dialect.notice(NO_SEARCH_LEFT))
-    if "off" in refused:
-        pieces.append(context.dialect.notice(NO_SEARCH))
+    fates = {ask["fate"] for ask in asked}
+    told = {"too_many": TOO_MANY, "refused": NO_SEARCH_LEFT, "off": NO_SEARCH}
+    pieces += [context.dialect.notice(text) for fate, text in told.items() if fate in fates]
     return join(*pieces)
 
 

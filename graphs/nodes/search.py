@@ -32,7 +32,7 @@ async def search(state: State, runtime: Runtime[Context]) -> Command[Literal["ob
         for i, found in enumerate(state.get("searches", []))
         if not found["error"]
     }
-    room = min(context.budget.queries, context.budget.searches - len(state.get("searches", [])))
+    left = context.budget.searches - len(state.get("searches", []))
     limit = min(context.budget.search_seconds, max(context.budget.seconds - elapsed(state), 0.001))
     asked: list[PlainAsk] = []
     running: list[SearchQuery] = []
@@ -41,8 +41,10 @@ async def search(state: State, runtime: Runtime[Context]) -> Command[Literal["ob
             asked.append({"search": -1, "fate": "off"})
         elif (found := known.get(_key(query.tool, query.query))) is not None:
             asked.append({"search": found, "fate": "cached"})
-        elif len(running) >= room:
+        elif len(running) >= left:
             asked.append({"search": -1, "fate": "refused"})
+        elif len(running) >= context.budget.queries:
+            asked.append({"search": -1, "fate": "too_many"})
         else:
             asked.append({"search": len(state.get("searches", [])) + len(running), "fate": "run"})
             running.append(query)

@@ -1,6 +1,6 @@
 """A policy behind any OpenAI-compatible chat endpoint, through the plain `openai` client.
 
-(LangChain's `ChatOpenAI` drops token ids and reasoning, which the conversation keeps.) Knows HTTP and its faults; knows no dialect.
+(LangChain's `ChatOpenAI` drops token ids and reasoning.) Knows HTTP and its faults; knows no dialect.
 """
 
 import asyncio

@@ -10,7 +10,7 @@ import pytest
 from graph_stubs import DIALECT, BoxSegmenter, DictSearch, clip, context
 from langsmith import utils as langsmith_utils
 
-from graphs.budget import KNOWN_SEARCH, LAST_TURN, NO_SEARCH, NO_SEARCH_LEFT, Budget
+from graphs.budget import KNOWN_SEARCH, LAST_TURN, NO_SEARCH, NO_SEARCH_LEFT, TOO_MANY, Budget
 from graphs.context import Context
 from graphs.conversation import Turn
 from graphs.dialects.seg_research import absent_turn, answer_turn, keyframe_turn, search_turn
@@ -157,6 +157,24 @@ async def test_no_search_left_is_said_once_and_then_ends_the_episode() -> None:
     assert result.usage.searches == 2
     assert [NO_SEARCH_LEFT in text for text in observations(result)] == [False, False, False, True]
     assert (await play([*searches[:3], ANSWER], budget=Budget(searches=2))).found
+
+
+async def test_more_queries_in_a_turn_than_are_run_are_told_apart_from_no_search_left() -> None:
+    calls = [f'{{"name": "text_search", "query": "Helsa {n}"}}' for n in range(4)]
+    many = f"<search> [{', '.join(calls)}] </search>"
+    heard: list[Event] = []
+    result = await play([many, many, ANSWER], budget=Budget(queries=2, searches=8), sink=heard.append)
+    assert result.found
+    assert result.usage.searches == 4
+    first, second = observations(result)[1:3]
+    assert TOO_MANY in first
+    assert NO_SEARCH_LEFT not in first
+    assert TOO_MANY not in second  # two were known, two were run
+    fates = [event.fate for event in heard if isinstance(event, SearchFinished)]
+    assert fates == ["run", "run", "too_many", "too_many", "cached", "cached", "run", "run"]
+    result = await play([many, ANSWER], budget=Budget(queries=2, searches=2))
+    assert NO_SEARCH_LEFT in observations(result)[1]
+    assert TOO_MANY not in observations(result)[1]
 
 
 async def test_without_search_the_policy_is_told() -> None:
