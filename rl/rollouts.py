@@ -14,6 +14,7 @@ from graphs.episode import EpisodeResult, run_episode
 from graphs.events import Event
 from graphs.policies.chatml import ChatML
 from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
+from rl.rows import TrainingRow
 from rl.stream import TokenStream, check_images, to_stream
 from rl.tasks.base import TaskSource, TrainingTask
 from tools.image_store import Image
@@ -45,6 +46,17 @@ class Rollout:
             return self.result.ending is Ending.ABSENT
         cut = self.play.cut
         return cut is not None and bool(cut.predicted) and mask_iou(union(cut.predicted), union(cut.true)) > 0.5
+
+    def row(self) -> TrainingRow:
+        """Return what training needs of this episode."""
+        usage = self.result.usage
+        facts = {
+            "success": float(self.success),
+            "answered": float(self.result.ending.answered),
+            "searches": float(usage.searches),
+            "turns": float(usage.turns),
+        }
+        return TrainingRow(self.stream, self.reward, self.components, self.play.text, self.result.images.get, facts)
 
 
 class KeyframeSegmenter:

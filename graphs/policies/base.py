@@ -44,3 +44,9 @@ class Policy(Protocol):
     ) -> Completion:
         """Sample the next assistant turn after `turns`; text ends after the first stop string, which it keeps."""
         ...
+
+
+def cut_after(text: str, stops: Sequence[str]) -> str:
+    """Return text up to the end of the first stop string in it; a token may spell more than the stop."""
+    ends = [at + len(stop) for stop in stops if (at := text.find(stop)) >= 0]
+    return text[: min(ends)] if ends else text

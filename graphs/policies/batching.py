@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGeneration
 
 from graphs.conversation import ImageRef, Turn
-from graphs.policies.base import Completion, FinishReason, Sampling
+from graphs.policies.base import Completion, FinishReason, Sampling, cut_after
 from graphs.policies.chatml import ChatML, Encoded, rope_positions
 from graphs.policies.vision import PictureEncoder
 from tools.devices import choose_device
@@ -190,20 +190,20 @@ class BatchingPolicy:
             return "stop"
         if self._may_stop(sampled[-1], request.stop):
             tail = self._tokenizer.decode(list(sampled[-_TAIL:]))
-            if any(tail.endswith(stop) for stop in request.stop):
+            if any(stop in tail for stop in request.stop):
                 return "stop"
         return "length" if len(sampled) >= request.max_tokens else None
 
     def _may_stop(self, token: int, stops: Sequence[str]) -> bool:
-        """Tell whether a token's own text could end a stop string: decoding every tail would cost more than sampling."""
+        """Tell whether a token could end a stop string: decoding every tail would cost more than sampling."""
         text = self._spelled.get(token)
         if text is None:
             text = self._spelled[token] = self._tokenizer.decode([token])
-        return any(text[-1:] == stop[-1:] for stop in stops)
+        return any(stop[-1] in text for stop in stops)
 
     def _text(self, request: _Request, sampled: Sequence[int]) -> str:
         ended = sampled[-1] in self._ends
-        return str(self._tokenizer.decode(list(sampled[:-1] if ended else sampled)))
+        return cut_after(str(self._tokenizer.decode(list(sampled[:-1] if ended else sampled))), request.stop)
 
 
 class _Draw:

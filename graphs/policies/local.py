@@ -17,7 +17,7 @@ import torch
 from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGeneration
 
 from graphs.conversation import ImageRef, Turn
-from graphs.policies.base import Completion, FinishReason, Sampling
+from graphs.policies.base import Completion, FinishReason, Sampling, cut_after
 from graphs.policies.chatml import ChatML, rope_positions
 from graphs.policies.vision import PictureEncoder
 from tools.devices import choose_device
@@ -101,8 +101,8 @@ class LocalPolicy:
                 finish = "stop"
                 break
             text = self._tokenizer.decode(sampled)
-            if any(text.endswith(end) for end in stop):
-                finish = "stop"
+            if any(end in text for end in stop):
+                text, finish = cut_after(text, stop), "stop"
                 break
             if len(sampled) >= max_tokens:
                 break

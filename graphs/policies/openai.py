@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import openai
 
-from graphs.conversation import Turn
+from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
 from graphs.policies.openai_replies import UnusableReplyError, read_completion, read_models, to_policy_error
@@ -68,7 +68,7 @@ class OpenAIPolicy:
         await self._get_to_know()
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": to_messages(turns, images, self._pictures),
+            "messages": await self._messages(turns, images),
             "max_tokens": max_tokens,
             "stop": list(stop) or openai.omit,
             "temperature": sampling.temperature,
@@ -81,6 +81,13 @@ class OpenAIPolicy:
                 "skip_special_tokens": self._skip_special_tokens,
             }
         return await self._ask(request, stop)
+
+    async def _messages(self, turns: Sequence[Turn], images: ImageStore) -> list[dict[str, Any]]:
+        """Render the conversation; in another thread if pictures are still to be encoded, which takes milliseconds."""
+        parts = (part for turn in turns for part in turn.parts)
+        if all(part.sha256 in self._pictures for part in parts if isinstance(part, ImageRef)):
+            return to_messages(turns, images, self._pictures)
+        return await asyncio.to_thread(to_messages, turns, images, self._pictures)
 
     async def served_models(self) -> list[str]:
         """Return the names of the models that the endpoint serves; raises PolicyError."""

@@ -3,6 +3,7 @@
 import base64
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any, Literal
 
 import cv2
@@ -22,23 +23,32 @@ def data_uri(image: Image, image_format: ImageFormat) -> str:
 
 
 class PictureCache:
-    """Data URIs by sha256, the least recently used dropped first; safe for concurrent episodes of one event loop."""
+    """Data URIs by sha256, the least recently used dropped first; safe across threads, and so across event loops."""
 
     def __init__(self, image_format: ImageFormat = "png", *, max_chars: int = 256 * 1024**2) -> None:
         self._format = image_format
         self._max_chars = max_chars
         self._uris: OrderedDict[str, str] = OrderedDict()
         self._chars = 0
+        self._lock = Lock()
+
+    def __contains__(self, sha256: str) -> bool:
+        return sha256 in self._uris
 
     def get(self, ref: ImageRef, images: ImageStore) -> str:
         """Return the data URI of a picture."""
-        uri = self._uris.get(ref.sha256)
-        if uri is None:
-            uri = self._uris[ref.sha256] = data_uri(images.get(ref.sha256), self._format)
-            self._chars += len(uri)
+        with self._lock:
+            if (known := self._uris.get(ref.sha256)) is not None:
+                self._uris.move_to_end(ref.sha256)
+                return known
+        uri = data_uri(images.get(ref.sha256), self._format)  # unlocked: it takes long, and others need not wait
+        with self._lock:
+            if ref.sha256 not in self._uris:
+                self._uris[ref.sha256] = uri
+                self._chars += len(uri)
+            self._uris.move_to_end(ref.sha256)
             while self._chars > self._max_chars and len(self._uris) > 1:
                 self._chars -= len(self._uris.popitem(last=False)[1])
-        self._uris.move_to_end(ref.sha256)
         return uri
 
 

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Sequence
 
-from rl.rollouts import Rollout
+from rl.rows import TrainingRow
 
 _SAME = 1e-6
 
 
 def refill(
-    rollouts: Sequence[Rollout],
+    rows: Sequence[TrainingRow],
     group: int,
     rounds: int,
-    roll_out: Callable[[Sequence[int]], list[Rollout]],
+    roll_out: Callable[[Sequence[int]], list[TrainingRow]],
     next_task: Callable[[], int],
-) -> list[Rollout]:
+) -> list[TrainingRow]:
     """Replace groups of equal reward up to `rounds` times; the number of rows stays.
 
     `roll_out` plays one whole group for each task index, `next_task` names another task. A group that is still even
     after the last round is kept: its advantages are 0.
     """
-    groups = [list(rollouts[start : start + group]) for start in range(0, len(rollouts), group)]
+    groups = [list(rows[start : start + group]) for start in range(0, len(rows), group)]
     for _ in range(rounds):
         even = [at for at, members in enumerate(groups) if is_even(members)]
         if not even:
@@ -29,10 +29,10 @@ def refill(
             members = fresh[number * group : (number + 1) * group]
             if not is_even(members):
                 groups[at] = members
-    return [rollout for members in groups for rollout in members]
+    return [row for members in groups for row in members]
 
 
-def is_even(members: Sequence[Rollout]) -> bool:
+def is_even(members: Sequence[TrainingRow]) -> bool:
     """Tell whether all episodes of a group earned the same."""
-    rewards = [rollout.reward for rollout in members]
+    rewards = [row.reward for row in members]
     return max(rewards) - min(rewards) < _SAME

@@ -25,6 +25,7 @@ from rl.grpo.recipe import GRPORecipe, load_recipe
 from rl.grpo.trainer import GraphGRPOTrainer
 from rl.rewards import get_reward
 from rl.rollouts import KeyframeSegmenter, Rollout, Runner
+from rl.rows import TrainingRow
 from rl.tasks import open_tasks
 from rl.tasks.base import TaskSource
 from rl.tasks.emblems import EmblemsSource
@@ -80,6 +81,20 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             file.write(json.dumps(line) + "\n")
 
 
+class OnlineRows:
+    """Rows that are rolled out when they are asked for."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __len__(self) -> int:
+        return len(self._runner.source)
+
+    def run(self, wanted: Sequence[tuple[int, int]]) -> list[TrainingRow | None]:
+        """Roll out; see `RowSource`."""
+        return [None if rollout is None else rollout.row() for rollout in self._runner.run(wanted)]
+
+
 def summarise(rollouts: Sequence[Rollout]) -> dict[str, float]:
     """Return held-out means; shares are 0 to 1."""
 
@@ -125,9 +140,11 @@ def run(recipe: GRPORecipe, out: Path, *, device: str | None = None) -> None:
         **recipe.trl,
     )
     heat = config.temperature
+    runner = make_runner(recipe, policy, recipe.tasks.split, recipe.tasks.seed, recipe.tasks.n, heat, device)
     trainer = GraphGRPOTrainer(
         model,
-        make_runner(recipe, policy, recipe.tasks.split, recipe.tasks.seed, recipe.tasks.n, heat, device),
+        OnlineRows(runner),
+        policy.chatml,
         config,
         tokenizer=tokenizer,
         seed=recipe.seed,

@@ -1,0 +1,182 @@
+"""Records: what is written comes back, invariants are enforced, a killed run loses at most one episode."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rollout_stubs import roll_out
+
+from graphs.policies.base import Sampling
+from rl.records import RecordError, RecordWriter, check_record, compact, read_records
+from rl.records.encode import Origin, to_record
+from rl.records.files import load_image, media_path
+
+ORIGIN = Origin("tiny", "seg_research", Sampling(temperature=1.0), "val", 3, "found")
+
+
+@pytest.fixture(scope="module")
+def rollouts(tiny_policy):
+    return roll_out(tiny_policy, 5)
+
+
+@pytest.fixture(scope="module")
+def records(rollouts):
+    return [to_record(rollout, ORIGIN) for rollout in rollouts]
+
+
+def test_a_record_tells_the_whole_episode(rollouts, records):
+    for rollout, record in zip(rollouts, records, strict=True):
+        check_record(record, rollout.image_pad)
+        kinds = [turn["kind"] for turn in record["turns"]]
+        assert kinds == ["instruction", *["policy", "observation"] * (kinds.count("policy") - 1), "policy"]
+        assert kinds.count("policy") == rollout.result.usage.turns
+        assert record["status"] == "ok"
+        assert record["success"]
+        assert (record["split"], record["policy_version"]) == ("val", 3)
+        assert sum(record["loss_mask"]) == rollout.result.usage.completion_tokens
+        searched = [turn for turn in record["turns"] if turn["node"] == "search"]
+        assert len(searched) == rollout.result.usage.searches
+        assert all(turn["tool"] and turn["query"] for turn in searched)
+        assert json.loads(record["rewards"]) == rollout.components
+        assert json.loads(record["versions"])["torch"]
+
+
+def test_the_policys_turns_decode_to_what_it_said(tiny_policy, records):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_policy)
+    for record in records:
+        for turn in record["turns"]:
+            if turn["kind"] == "policy":
+                ids = record["input_ids"][turn["start"] : turn["end"]]
+                assert tokenizer.decode(ids).removesuffix("<|im_end|>") == turn["text"]
+
+
+def write(folder: Path, rollouts, records) -> None:
+    writer = RecordWriter(folder, image_pad=rollouts[0].image_pad)
+    for rollout, record in zip(rollouts, records, strict=True):
+        writer.write(record, rollout.result.images)
+    writer.close()
+
+
+def test_what_is_written_comes_back_before_and_after_compaction(tmp_path, rollouts, records):
+    write(tmp_path, rollouts, records)
+    assert list(read_records(tmp_path)) == records
+    assert compact(tmp_path) == 5
+    assert not list(tmp_path.glob("*.jsonl"))
+    back = list(read_records(tmp_path))
+    for one, other in zip(records, back, strict=True):
+        for key in one:
+            if key in ("logprobs", "temperature", "top_p", "turns"):
+                continue
+            assert one[key] == other[key], key
+        assert np.allclose(one["logprobs"], other["logprobs"], atol=1e-6)
+    assert compact(tmp_path) == 5
+    write(tmp_path, rollouts[:2], records[:2])
+    assert compact(tmp_path) == 5, "an episode that is there twice counts once"
+
+
+def test_pictures_come_back_as_they_were(tmp_path, rollouts, records):
+    write(tmp_path, rollouts, records)
+    for rollout, record in zip(rollouts, records, strict=True):
+        for image in record["images"]:
+            loaded = load_image(tmp_path, image["sha256"])
+            assert np.array_equal(loaded, rollout.result.images.get(image["sha256"]))
+    media_path(tmp_path, records[0]["images"][0]["sha256"]).unlink()
+    with pytest.raises(RecordError, match="missing"):
+        load_image(tmp_path, records[0]["images"][0]["sha256"])
+
+
+def test_records_load_with_datasets(tmp_path, rollouts, records):
+    datasets = pytest.importorskip("datasets")
+    write(tmp_path, rollouts, records)
+    compact(tmp_path)
+    loaded = datasets.load_dataset("parquet", data_files=str(tmp_path / "episodes.parquet"), split="train",
+                                   cache_dir=str(tmp_path / "cache"))  # fmt: skip
+    assert loaded[0]["input_ids"] == records[0]["input_ids"]
+    assert loaded[1]["turns"][1]["text"] == records[1]["turns"][1]["text"]
+
+
+BREAKS = {
+    "lengths": lambda r: r["logprobs"].pop(),
+    "mask where nobody spoke": lambda r: r["loss_mask"].__setitem__(0, 1),
+    "mask of twos": lambda r: r["loss_mask"].__setitem__(r["prompt_len"], 2),
+    "log-probability above 0": lambda r: r["logprobs"].__setitem__(r["prompt_len"], 0.5),
+    "log-probability outside the mask": lambda r: r["logprobs"].__setitem__(0, -0.5),
+    "an image token too few": lambda r: r["input_ids"].__setitem__(r["images"][0]["token_start"], 0),
+    "an image too few": lambda r: r["images"].pop(),
+    "image of another size": lambda r: r["images"][0].__setitem__("token_len", r["images"][0]["token_len"] - 1),
+    "turns with a gap": lambda r: r["turns"][1].__setitem__("start", r["turns"][1]["start"] + 1),
+    "a turn missing": lambda r: r["turns"].pop(),
+    "wrong prompt": lambda r: r.__setitem__("prompt_len", r["prompt_len"] - 1),
+    "another schema": lambda r: r.__setitem__("schema_version", 0),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_broken_record_is_refused(tmp_path, name, rollouts, records):
+    broken = deepcopy(records[0])
+    BREAKS[name](broken)
+    with pytest.raises(RecordError, match="episode val-3-00000"):
+        RecordWriter(tmp_path, image_pad=rollouts[0].image_pad).write(broken, rollouts[0].result.images)
+    with pytest.raises(RecordError, match="there are no"):
+        assert list(read_records(tmp_path / "nowhere"))
+
+
+def test_a_torn_last_line_is_left_out_and_a_broken_one_is_named(tmp_path, rollouts, records):
+    write(tmp_path, rollouts, records)
+    path = tmp_path / "episodes-000.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    assert len(list(read_records(tmp_path))) == 4
+    RecordWriter(tmp_path, image_pad=rollouts[0].image_pad).write(records[4], rollouts[4].result.images)
+    assert [r["episode_id"] for r in read_records(tmp_path)] == [r["episode_id"] for r in records]
+    path.write_bytes(b"{broken\n" + whole)
+    with pytest.raises(RecordError, match="line 1"):
+        list(read_records(tmp_path))
+
+
+KILLED = """
+import json, sys
+from pathlib import Path
+from rl.records.files import RecordWriter
+from tools.image_store import ImageStore
+record = json.loads(Path(sys.argv[1]).read_text())
+writer = RecordWriter(Path(sys.argv[2]), image_pad=int(sys.argv[3]))
+number = 0
+while True:
+    record["episode_id"] = f"e{number}"
+    writer.write(record, ImageStore())
+    sys.stdout.write(f"{number}\\n"); sys.stdout.flush()
+    number += 1
+"""
+
+
+def test_a_killed_run_loses_at_most_one_episode(tmp_path, rollouts, records):
+    record = deepcopy(records[0])
+    pad = rollouts[0].image_pad
+    # Without pictures, so that it writes fast and is likely to be killed in the middle of a line.
+    record["input_ids"] = [0 if token == pad else token for token in record["input_ids"]]
+    record["images"], record["messages"] = [], "x" * 300_000
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    ran = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / "record.json"), str(tmp_path / "out"), str(pad)],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert ran.stdout is not None
+    ran.stdout.readline()
+    time.sleep(0.3)
+    os.kill(ran.pid, signal.SIGKILL)
+    said = 1 + len(ran.stdout.read().splitlines())
+    ran.wait()
+    found = [r["episode_id"] for r in read_records(tmp_path / "out")]
+    assert found == [f"e{number}" for number in range(len(found))]
+    assert len(found) in (said, said + 1), "every episode that was reported is there"
+    assert compact(tmp_path / "out") == len(found)
