@@ -1,7 +1,10 @@
 import asyncio
 import base64
 import io
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL.Image
@@ -13,12 +16,13 @@ from graphs.conversation import ImageRef, Text, Turn
 from graphs.dialects.seg_research import answer_turn, keyframe_turn
 from graphs.endings import Ending
 from graphs.episode import Task, run_episode
+from graphs.policies import openai_messages
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.openai import OpenAIPolicy
 from graphs.policies.openai_messages import PictureCache
 from graphs.policies.openai_replies import close_at_stop
 from tools.errors import InputError, PolicyError
-from tools.image_store import ImageStore
+from tools.image_store import Image, ImageStore
 
 STOP = ("</search>", "</keyframe>", "</answer>")
 
@@ -44,6 +48,41 @@ async def failure(policy: OpenAIPolicy) -> str:
     with pytest.raises(PolicyError) as caught:
         await ask(policy)
     return str(caught.value)
+
+
+def test_the_picture_cache_is_safe_across_threads() -> None:
+    together = threading.Barrier(2, timeout=5)
+
+    class Meeting(ImageStore):
+        def get(self, ref: str) -> Image:
+            together.wait()  # both threads have found that the picture is not there yet
+            return super().get(ref)
+
+    images = Meeting()
+    ref = ImageRef(images.put(np.zeros((8, 6, 3), np.uint8)), 6, 8)
+    cache = PictureCache()
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: cache.get(ref, images), range(2))
+    assert one == other
+    assert cache._chars == sum(len(uri) for uri in cache._uris.values())
+
+
+async def test_pictures_are_encoded_off_the_event_loop(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(image: Image, image_format: str) -> str:
+        time.sleep(0.4)
+        return "data:,"
+
+    monkeypatch.setattr(openai_messages, "data_uri", slow)
+    images = ImageStore()
+    ref = ImageRef(images.put(np.zeros((8, 6, 3), np.uint8)), 6, 8)
+    asked = policy(server)
+    await ask(asked)
+    asking = asyncio.create_task(ask(asked, Turn("user", (ref,)), images=images))
+    longest, last = 0.0, time.perf_counter()
+    while not asking.done():
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    assert longest < 0.3
 
 
 async def test_a_completion_with_usage(server: ChatServer) -> None:
