@@ -11,6 +11,8 @@ _REWARDS = {
     "seg-research": ("rl.rewards.seg_research", "SegResearch"),
     "seg-zero": ("rl.rewards.seg_zero", "SegZero"),
     "vision-reasoner": ("rl.rewards.vision_reasoner", "VisionReasoner"),
+    "seg-r1": ("rl.rewards.seg_r1", "SegR1"),
+    "segscout": ("rl.rewards.segscout", "Segscout"),
 }
 REWARDS = tuple(_REWARDS)
 """The names of all rewards."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Json, ValidationError
 
 from rl.rewards.base import FrameTruth, ObjectTruth, Play, PlayTurn, Truth, total
 from rl.rewards.seg_research import SegResearch, process_score
-from rl.rewards.seg_research_text import first_text_query
+from rl.rewards.seg_research_text import first_keyframe, first_text_query
 from tools.errors import InputError, boundary
 
 COMPONENTS = ("iou_score", "box_l1_score", "point_l1_score", "keyframe_score", "num_search", "process_score")
@@ -52,7 +52,8 @@ class Rollout(BaseModel):
             index: FrameTruth((ObjectTruth(frame.bbox_2d, frame.point_2d),), frame.area, frame.max_conn_area)
             for index, frame in self.gts.items()
         }
-        return Play(split_rollout(self.output), Truth(frames, tuple(self.steps or ())))
+        truth = Truth(frames, tuple(self.steps or ()), steps_known=self.steps is not None)
+        return Play(split_rollout(self.output), truth, keyframe=first_keyframe(self.output))
 
 
 @dataclass(frozen=True)

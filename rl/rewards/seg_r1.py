@@ -1,0 +1,54 @@
+"""Seg-R1's reward: format, 0.7 IoU and 0.3 S-measure of the mask that SAM 2 cut.
+
+Source: arXiv 2506.22624. Its released code reads every true mask as empty when it computes S, so what it trains on is
+0.7 IoU + 0.3 (1 - predicted area): smaller masks pay more. Here S is right; `as_released` brings the defect back, to
+compare with.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from evals.metrics.overlap import mask_iou
+from evals.metrics.structure import structure_measure
+from rl.rewards.base import Cut, Play
+from rl.rewards.seg_r1_text import has_thought, read_prompts
+from tools.segmenters.base import Mask
+
+
+class SegR1:
+    """Score one reply, 0 to 2: a complete format 1, and 1 shared by IoU and S of all objects' masks taken together."""
+
+    name = "seg-r1"
+    source = "Seg-R1 (arXiv 2506.22624), with the S-measure right"
+    weights: Mapping[str, float] = MappingProxyType({"format": 1.0, "iou": 0.7, "structure": 0.3})
+
+    def __init__(self, *, as_released: bool = False) -> None:
+        self._as_released = as_released
+
+    def components(self, play: Play) -> dict[str, float]:
+        """Return the three parts, 0 to 1 each; IoU and S are 0 for an incomplete answer or without a segmenter."""
+        reply = "".join(play.spoken)
+        complete = read_prompts(reply).complete
+        scores = {"format": float(complete and has_thought(reply)), "iou": 0.0, "structure": 0.0}
+        if complete and play.cut is not None and (play.cut.predicted or play.cut.true):
+            predicted, true = _unions(play.cut)
+            # Two empty masks agree in our metric; the published reward gives nothing for them.
+            scores["iou"] = mask_iou(predicted, true) if predicted.any() or true.any() else 0.0
+            seen = np.zeros_like(true) if self._as_released else true
+            scores["structure"] = structure_measure(predicted, seen)
+        return scores
+
+
+def _unions(cut: Cut) -> tuple[Mask, Mask]:
+    """Return the predicted and the true objects as one mask each; no object is an empty mask."""
+    shape = (*cut.predicted, *cut.true)[0].shape
+    return _union(cut.predicted, shape), _union(cut.true, shape)
+
+
+def _union(masks: Sequence[Mask], shape: tuple[int, ...]) -> Mask:
+    union = np.zeros(shape, np.bool_)
+    for mask in masks:
+        union |= mask
+    return union
