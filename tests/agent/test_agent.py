@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -39,6 +40,22 @@ def test_a_list_of_frames_an_array_and_a_file_are_the_same_clip(tmp_path):
     check(player.segment(frames(), "the emblem of the Otters"))
     check(player.segment(np.stack(frames()), "the emblem of the Otters"))
     check(player.segment(str(write_clip(tmp_path / "clip.mp4")), "the emblem of the Otters"))
+
+
+def test_a_file_stays_open_for_its_result_and_no_longer_than_that(tmp_path):
+    path = write_clip(tmp_path / "clip.mp4")
+    with pytest.raises(InputError):
+        agent().segment(path, "  ")
+    assert not is_open(path)
+    result = agent().segment(path, "the emblem of the Otters")
+    result.save(tmp_path / "out")
+    assert is_open(path)
+    result.media.close()
+    assert not is_open(path)
+
+
+def is_open(path: Path) -> bool:
+    return any(link.exists() and link.resolve() == path for link in Path("/proc/self/fd").iterdir())
 
 
 def test_masks_are_compared_by_what_they_cover():

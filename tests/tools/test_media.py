@@ -11,12 +11,13 @@ import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared_data import SHARED, needs_shared
 
 from tools.closer_look import look_closer
 from tools.errors import InputError, MediaError
 from tools.media import Limits, open_media, resize_square, sample_frames
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "media"
+MEDIA = SHARED / "data/media"
 
 
 @pytest.fixture
@@ -179,15 +180,21 @@ def test_animation_is_a_clip(tmp_path):
             open_media(path, limits=Limits(max_pixels=8 * 6 * 2))
 
 
+def test_media_without_a_file_can_be_closed_too(picture):
+    with open_media(picture) as media:
+        pass
+    assert media.frames[0] is not None
+
+
 def test_same_content_same_fingerprint(picture):
     assert open_media(picture).sha256 == open_media(picture.copy()).sha256
     assert open_media(picture).sha256 != open_media(picture.reshape(30, 20, 3)).sha256
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared media folder is not there")
+@needs_shared("data/media")
 @pytest.mark.parametrize("name", ["cars.jpg", "food.webp", "segzero_test_image.png"])
 def test_real_pictures_open(name):
-    media = open_media(SHARED / name)
+    media = open_media(MEDIA / name)
     assert media.frames[0].shape == (media.height, media.width, 3)
     assert media.frames[0].std() > 10
 

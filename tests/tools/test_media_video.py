@@ -6,12 +6,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from shared_data import SHARED, needs_shared
 
 from tools.errors import MediaError
 from tools.media import Limits, open_media
 from tools.media.video import VideoFrames
 
-SHARED_CLIP = Path(__file__).parents[2].parent / "shared" / "data" / "media" / "bedroom.mp4"
+SHARED_CLIP = SHARED / "data/media/bedroom.mp4"
 WIDTH, HEIGHT = 64, 48
 
 
@@ -204,6 +205,28 @@ def test_sound_without_pictures_is_a_media_error(tmp_path):
         open_media(path)
 
 
+def open_files(path: Path) -> list[str]:
+    links = Path("/proc/self/fd").iterdir()
+    return [str(link) for link in links if link.exists() and link.resolve() == path.resolve()]
+
+
+def test_closed_media_let_go_of_their_file_and_say_so(clip):
+    with open_media(clip) as media:
+        media.frames[3]
+        assert len(open_files(clip)) == 1
+    assert open_files(clip) == []
+    with pytest.raises(MediaError, match="is closed"):
+        media.frames[3]
+    media.close()  # twice does no harm
+
+
+def test_a_file_that_is_refused_is_not_left_open(clip):
+    with pytest.raises(MediaError) as error:
+        open_media(clip, limits=Limits(max_frames=59))
+    assert error.value.__traceback__ is not None  # which holds on to the half-made frames
+    assert open_files(clip) == []
+
+
 def test_playlists_are_refused(tmp_path, clip):
     (tmp_path / "list.m3u8").write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n")
     (tmp_path / "list.txt").write_text(f"ffconcat version 1.0\nfile {clip}\n")
@@ -221,7 +244,7 @@ def test_limits_are_checked(clip):
         open_media(clip, limits=Limits(max_bytes=10))
 
 
-@pytest.mark.skipif(not SHARED_CLIP.exists(), reason="the shared media folder is not there")
+@needs_shared("data/media")
 def test_real_clip_with_one_key_frame():
     media = open_media(SHARED_CLIP)
     assert (len(media.frames), media.width, media.height) == (200, 960, 540)

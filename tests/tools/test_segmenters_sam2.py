@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -152,6 +154,23 @@ def test_memory_propagation_equals_an_unbounded_session(tiny, tiny_sam2):
         for segment, mask in zip(segments, expected[index], strict=True):
             assert np.array_equal(segment.mask, mask), index
     assert 0.02 < np.mean([segments[0].mask.mean() for segments in seen.values()]) < 0.98
+
+
+def test_concurrent_clips_load_the_memory_once(tiny_sam2, monkeypatch):
+    segmenter = Sam2Segmenter(tiny_sam2, device="cpu", propagation="memory")
+    load, loads = segmenter._checkpoint.video_model, []
+
+    def slowly(*parts):
+        loads.append(parts)
+        time.sleep(0.3)
+        return load(*parts)
+
+    monkeypatch.setattr(segmenter._checkpoint, "video_model", slowly)
+    frames = textured_clip(2)
+    with ThreadPoolExecutor(3) as pool:
+        clips = list(pool.map(lambda _: dict(segmenter.propagate(frames, [BOX], 0)), range(3)))
+    assert len(loads) == 1
+    assert all(np.array_equal(clip[1][0].mask, clips[0][1][0].mask) for clip in clips)
 
 
 def test_forgetting_more_would_change_the_masks(tiny, monkeypatch):

@@ -1,7 +1,8 @@
 """What media are once they are open: frames on demand with a name, a size and a fingerprint."""
 
 from dataclasses import dataclass
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from tools.errors import MediaError
 from tools.segmenters.base import Frames
@@ -57,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Media:
-    """An open picture (one frame) or clip."""
+    """An open picture (one frame) or clip; closed by `close`, or by leaving a `with`."""
 
     kind: Literal["image", "video"]
     frames: Frames
@@ -77,3 +78,17 @@ class Media:
 
     sha256: str
     """Fingerprint: of the file's bytes, or of shapes and pixels for things in memory."""
+
+    def close(self) -> None:
+        """Close the file behind the frames, if there is one; they cannot be read after that."""
+        close = getattr(self.frames, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -35,24 +35,29 @@ class VideoFrames:
             # Playlists and other indirect formats could make FFmpeg open further files or addresses.
             options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
             self._container = av.open(str(path), options=options)
-        self._stream = _picture_stream(self._container, path.name)
-        limits.check_frame(self._stream.codec_context.width, self._stream.codec_context.height, path.name)
-        self._stream.thread_type = "AUTO"
-        with boundary(MediaError, f"cannot read the timestamps of {path.name}", remedy=_REPAIR):
-            self._times, self._keys, self._start = _index(self._container, self._stream)
-        self._check_complete(limits)
-        self._lock = Lock()
-        self._decoder: Iterator[av.VideoFrame] | None = None
-        self._position = -1
-        self._cache: OrderedDict[int, av.VideoFrame] = OrderedDict()
-        self._capacity = 2
-        with boundary(MediaError, f"cannot decode {path.name}", remedy=_REPAIR):
-            first = self._decoded(0)
-        self._size = first.width, first.height
-        self._quarter_turns = round(first.rotation / 90) % 4
-        self._capacity = max(2, limits.cache_bytes // max(1, first.width * first.height * 3 // 2))
-        self.width, self.height = self._size[:: -1 if self._quarter_turns % 2 else 1]
-        self.fps = self._mean_fps()
+        self._closed = False
+        try:
+            self._stream = _picture_stream(self._container, path.name)
+            limits.check_frame(self._stream.codec_context.width, self._stream.codec_context.height, path.name)
+            self._stream.thread_type = "AUTO"
+            with boundary(MediaError, f"cannot read the timestamps of {path.name}", remedy=_REPAIR):
+                self._times, self._keys, self._start = _index(self._container, self._stream)
+            self._check_complete(limits)
+            self._lock = Lock()
+            self._decoder: Iterator[av.VideoFrame] | None = None
+            self._position = -1
+            self._cache: OrderedDict[int, av.VideoFrame] = OrderedDict()
+            self._capacity = 2
+            with boundary(MediaError, f"cannot decode {path.name}", remedy=_REPAIR):
+                first = self._decoded(0)
+            self._size = first.width, first.height
+            self._quarter_turns = round(first.rotation / 90) % 4
+            self._capacity = max(2, limits.cache_bytes // max(1, first.width * first.height * 3 // 2))
+            self.width, self.height = self._size[:: -1 if self._quarter_turns % 2 else 1]
+            self.fps = self._mean_fps()
+        except BaseException:
+            self._container.close()
+            raise
 
     def __len__(self) -> int:
         return len(self._times)
@@ -64,6 +69,8 @@ class VideoFrames:
         """
         position = range(len(self))[index]
         with self._lock, boundary(MediaError, f"cannot decode frame {position} of {self._name}", remedy=_REPAIR):
+            if self._closed:
+                raise MediaError(f"{self._name} is closed.", remedy="Open it again.")
             frame = self._decoded(position)
             # Size given: a stream may change its resolution on the way.
             rgb = frame.to_ndarray(format="rgb24", width=self._size[0], height=self._size[1])
@@ -72,6 +79,7 @@ class VideoFrames:
     def close(self) -> None:
         """Close the file; the frames cannot be read after that."""
         with self._lock:
+            self._closed = True
             self._decoder = None
             self._cache.clear()
             self._container.close()

@@ -4,6 +4,7 @@ Knows prompts and masks; what a checkpoint is made of is in sam2_checkpoint.py, 
 """
 
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -59,6 +60,7 @@ class Sam2Segmenter:
         self.propagation = propagation or self._checkpoint.propagation
         self._model: Any = self._checkpoint.image_model(self._device)
         self._video_model: Any = None
+        self._loading = Lock()
         self._last: tuple[str, list[torch.Tensor]] | None = None
 
     @property
@@ -85,8 +87,9 @@ class Sam2Segmenter:
         if self.propagation == "tracking":
             yield from propagate_by_tracking(self, frames, prompts, keyframe)
             return
-        if self._video_model is None:
-            self._video_model = self._checkpoint.video_model(self._device, self._model)
+        with self._loading:  # several episodes may come here at once, and one of them loads for all
+            if self._video_model is None:
+                self._video_model = self._checkpoint.video_model(self._device, self._model)
         recipe = self._checkpoint.recipe
         steps = propagate_by_memory(self._video_model, recipe, frames, prompts, keyframe, self._device, self._dtype)
         with boundary(SegmenterError, "SAM 2 failed on the clip", remedy=_RUN_REMEDY):

@@ -1,6 +1,7 @@
 """The square window around a prompt that the small SAM 2 looks at instead of the whole picture.
 
-Knows geometry only: training and serving import the same functions, so what the model was taught on is what it sees.
+Knows geometry only. Training cuts its crops by the same rule (`rl/segmenter/prompts.py`; a test holds them together),
+so that what the model was taught on is what it sees.
 A window is a square of whole pixels in the original picture; it may leave the picture, and what lies outside is
 filled with one colour that normalises to about zero. Points are continuous: pixel (i, j) covers x from j to
 j + 1 and y from i to i + 1.

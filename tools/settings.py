@@ -9,7 +9,10 @@ from tools.errors import InputError, boundary
 
 
 class Settings(BaseSettings):
-    """Defaults of the command line, each from SEGSCOUT_ and the name in capitals; an option always wins."""
+    """Defaults of the command line, each from SEGSCOUT_ and the name in capitals; an option always wins.
+
+    The environment wins over `.env`, which is read in the folder that the command is run in.
+    """
 
     model_config = SettingsConfigDict(env_prefix="SEGSCOUT_", env_file=".env", env_ignore_empty=True, extra="ignore")
 
