@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
-from agent.result import Instance, Masks, Result, Step
+from agent.outcome import masks_of
+from agent.result import Instance, Result, Step
 from agent.versions import Versions, segscout_version
 from graphs.endings import Ending
 from graphs.episode import Usage
-from graphs.events import Answered, Event, MasksCut
-from graphs.masks import RLE, encode_rle
-from tools.errors import InputError, SegmenterError, boundary
+from graphs.events import Answered, Event
+from graphs.masks import MaskStore
+from graphs.nodes.localize import cut_masks
+from tools.errors import InputError
 from tools.media import Media
 from tools.segmenters.base import Box, Prompt, Segmenter
 
@@ -41,10 +43,11 @@ def cut_boxes(
             report(event)
 
     tell(Answered(False, frame, tuple(prompt.box for prompt in prompts)))
-    rles, scores = _cut(media, prompts, segmenter, frame, tell)
+    store = MaskStore()
+    scores = cut_masks(segmenter, media.frames, prompts, frame, store, tell)
     instances = tuple(
-        Instance(label, prompt.box, (), (), score, Masks(found))
-        for prompt, found, score in zip(prompts, rles, scores, strict=True)
+        Instance(label, prompt.box, (), (), score, masks_of(store, number))
+        for number, (prompt, score) in enumerate(zip(prompts, scores, strict=True))
     )
     return Result(
         query=label,
@@ -58,27 +61,6 @@ def cut_boxes(
         media=media,
         steps=tuple(steps),
     )
-
-
-def _cut(
-    media: Media, prompts: Sequence[Prompt], segmenter: Segmenter, keyframe: int, tell: Callable[[Event], None]
-) -> tuple[list[dict[int, RLE]], list[float]]:
-    """Return for each prompt its masks by frame, and its score at the keyframe."""
-    total = len(media.frames)
-    rles: list[dict[int, RLE]] = [{} for _ in prompts]
-    scores = [0.0] * len(prompts)
-    with boundary(SegmenterError, f"{segmenter.name} failed", remedy="Try another --segmenter, or smaller media."):
-        if total == 1:
-            frames = iter([(0, segmenter.segment(media.frames[0], prompts))])
-        else:
-            frames = segmenter.propagate(media.frames, prompts, keyframe)
-        for done, (frame, segments) in enumerate(frames, 1):
-            for found, segment in zip(rles, segments, strict=True):
-                found[frame] = encode_rle(segment.mask)
-            if frame == keyframe:
-                scores = [float(segment.score) for segment in segments]
-            tell(MasksCut(frame, done, total))
-    return rles, scores
 
 
 def _within(box: Box, media: Media) -> Box:

@@ -87,14 +87,20 @@ def segment(
     kb: Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default runs/segment/NAME.")] = None,
+    turns: Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")] = None,
+    searches: Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Seconds for all turns; default: the profile's.")] = None,
     as_json: Json = False,
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
     from agent.commands.request import Request, check_request
 
     boxes = box or []
+    said = {"turns": turns, "searches": searches, "tokens": tokens, "seconds": seconds}
+    limits = {name: value for name, value in said.items() if value is not None}
     request = Request(
-        media, query, policy, model, profile, dialect, segmenter, sam2_model, boxes, frame, kb, device, out
+        media, query, policy, model, profile, dialect, segmenter, sam2_model, boxes, frame, kb, device, out, limits
     )
     checked = check_request(request)  # before the heavy imports, so that a slip is told at once
 
@@ -131,3 +137,7 @@ def main() -> None:
     debug, as_json = "--debug" in sys.argv, "--json" in sys.argv
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     sys.exit(guarded(lambda: app(prog_name="segscout"), debug=debug, as_json=as_json))
+
+
+if __name__ == "__main__":
+    main()

@@ -9,17 +9,22 @@ from graphs.episode import EpisodeResult
 from graphs.masks import MaskStore
 from tools.media import Media
 
+
+def _more(limit: str) -> str:
+    return f"Allow more {limit}: --{limit} N, or budget=Budget({limit}=N) in Python."
+
+
 _NO_ANSWER: Mapping[Ending, Failure] = {
     Ending.MALFORMED: Failure(
         "policy",
         "its turns could not be read, in spite of hints.",
         "Check --model, --profile and --dialect: they must fit each other.",
     ),
-    Ending.TURNS_SPENT: Failure("policy", "the turns were spent without an answer.", "Allow more turns."),
-    Ending.SEARCHES_SPENT: Failure("policy", "it kept on searching with no search left.", "Allow more searches."),
-    Ending.TOKENS_SPENT: Failure("policy", "the tokens were spent without an answer.", "Allow more tokens."),
+    Ending.TURNS_SPENT: Failure("policy", "the turns were spent without an answer.", _more("turns")),
+    Ending.SEARCHES_SPENT: Failure("policy", "it kept on searching with no search left.", _more("searches")),
+    Ending.TOKENS_SPENT: Failure("policy", "the tokens were spent without an answer.", _more("tokens")),
     Ending.SECONDS_SPENT: Failure(
-        "policy", "the time was spent without an answer.", "Allow more time, or use a faster endpoint."
+        "policy", "the time was spent without an answer.", f"{_more('seconds')} Or use a faster endpoint."
     ),
 }
 """What to say of an episode in which nothing broke, and yet no answer came."""

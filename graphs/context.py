@@ -35,7 +35,7 @@ class Context:
     text_hits: int = 2
     image_hits: int = 1
     sink: Callable[[Event], None] | None = None
-    """Called with every event, from the event loop's thread or the segmenter's."""
+    """Called with every event, always from the event loop's thread."""
     images: ImageStore = field(default_factory=ImageStore)
     masks: MaskStore = field(default_factory=MaskStore)
 

@@ -31,7 +31,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a search brought: the query that it serves, and who says what; `picture` refers to the image store."""
+    """What a search brought, and who says so; `claim` is what was asked, not what the source claims.
+
+    What it does claim stands in `snippet`; `picture` refers to the image store.
+    """
 
     claim: str
     tool: str

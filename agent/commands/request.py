@@ -1,7 +1,9 @@
 """What `segscout segment` was asked, checked without the heavy parts, so that a slip is told at once."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agent.folders import check_directory
 from tools.errors import InputError
@@ -28,6 +30,8 @@ class Request:
     kb: Path | None
     device: str | None
     out: Path | None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the budget that are not to be the profile's."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from graphs.context import Context, emit
 from graphs.endings import Ending
 from graphs.events import Answered, MasksCut
 from graphs.keyframes import choose_keyframe
+from graphs.masks import MaskStore
 from graphs.nodes.reading import as_plain, last_action
 from graphs.nodes.timing import timed
 from graphs.state import PlainInstance, State
 from tools.errors import MediaError, SegmenterError, SegscoutError, boundary
-from tools.segmenters.base import Prompt, Segmenter
+from tools.segmenters.base import Frames, Prompt, Segmenter
 
 
 @timed
@@ -94,34 +95,38 @@ async def _cut(
         loop.call_soon_threadsafe(emit, runtime, event)
 
     try:
-        return await asyncio.to_thread(cut_masks, segmenter, prompts, keyframe, runtime.context, report, stop)
+        context = runtime.context
+        return await asyncio.to_thread(
+            cut_masks, segmenter, context.media, prompts, keyframe, context.masks, report, stop
+        )
     finally:
         stop.set()
 
 
 def cut_masks(
     segmenter: Segmenter,
+    media: Frames,
     prompts: Sequence[Prompt],
     keyframe: int,
-    context: Context,
+    masks: MaskStore,
     report: Callable[[MasksCut], None],
-    stop: threading.Event,
+    stop: threading.Event | None = None,
 ) -> list[float]:
-    """Cut every prompt out of the media of `context` into its mask store; return the scores at the keyframe.
+    """Cut every prompt of frame `keyframe` out of all frames into the mask store; return the scores at the keyframe.
 
     Raises SegmenterError if the segmenter fails, MediaError if a frame cannot be read.
     """
-    total = len(context.media)
+    total = len(media)
     scores = [0.0] * len(prompts)
     with boundary(SegmenterError, f"{segmenter.name} failed", remedy="Try another --segmenter, or smaller media."):
         if total == 1:
-            frames = iter([(0, segmenter.segment(context.media[0], prompts))])
+            frames = iter([(0, segmenter.segment(media[0], prompts))])
         else:
-            frames = segmenter.propagate(context.media, prompts, keyframe)
+            frames = segmenter.propagate(media, prompts, keyframe)
         for done, (frame, segments) in enumerate(frames, 1):
-            if stop.is_set():
+            if stop is not None and stop.is_set():
                 break
-            context.masks.put(frame, [segment.mask for segment in segments])
+            masks.put(frame, [segment.mask for segment in segments])
             if frame == keyframe:
                 scores = [float(segment.score) for segment in segments]
             report(MasksCut(frame, done, total))

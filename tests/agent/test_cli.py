@@ -11,8 +11,11 @@ from chat_server import chat_server, said
 from pycocotools.coco import COCO
 from shared_data import SHARED, needs_shared
 
+from agent.commands.request import Request, check_request
+from agent.commands.segment import run_segment
 from agent.display import plain
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
+from tools.errors import MediaError
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
 ROLLOUTS = SHARED / "data/seg_research/rollouts"
@@ -99,6 +102,9 @@ def test_doctor_names_what_is_missing_and_what_mends_it(tmp_path):
     assert ran.code == (0 if here else 1)
     assert {check["name"] for check in ran.last["checks"]} >= {"python", "torch", "embedded policy", "video", "gpu"}
     assert all(check["remedy"] for check in ran.last["checks"] if not check["ok"])
+    assert {"extra train", "extra gpu"} <= {check["name"] for check in ran.last["checks"]}
+    told = json.dumps(ran.last["checks"])
+    assert not any(missing in told for missing in ("web page", "gradio", "tavily", "[ray]", "cluster"))
 
 
 def test_help_completion_and_version(tmp_path):
@@ -125,6 +131,45 @@ def test_settings_come_from_the_env_file_and_options_win(tmp_path):
     wins = cli("segment", "one.png", "--box", BOX, "--segmenter", "nope", "--json", cwd=tmp_path)
     assert wins.last["error"]["boundary"] == "input"
     assert "very-secret" not in cli("doctor", "--json", cwd=tmp_path).out
+
+
+def test_the_key_in_the_env_file_is_sent_by_every_floor(tmp_path):
+    PIL.Image.fromarray(frames(1)[0]).save(tmp_path / "one.png")
+    (tmp_path / ".env").write_text("SEGSCOUT_API_KEY=very-secret\n")
+    with chat_server() as server:
+        options = ["--policy", server.url, "--segmenter", "grabcut", "--json"]
+        cli("segment", "one.png", "x", *options, cwd=tmp_path)
+        asked = len(server.keys)
+        ran = cli("eval", "emblems", "--n", "1", "--no-search", *options, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert 0 < asked < len(server.keys)
+    assert set(server.keys) == {"Bearer very-secret"}
+    assert "very-secret" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(("option", "few"), [("turns", "2"), ("tokens", "20")])
+def test_what_is_spent_can_be_allowed_as_the_remedy_says(tmp_path, option, few):
+    PIL.Image.fromarray(frames(1)[0]).save(tmp_path / "one.png")
+    with chat_server() as server:
+        server.answers = [said("<keyframe> 0 </keyframe>")]
+        options = ["--policy", server.url, "--segmenter", "grabcut", "--json"]
+        ran = cli("segment", "one.png", "x", f"--{option}", few, *options, cwd=tmp_path)
+        asked = len(server.requests)
+        cli("segment", "one.png", "x", "--turns", "12", "--tokens", "9000", *options, cwd=tmp_path)
+        more = len(server.requests) - asked
+    assert ran.code == 1
+    assert f"--{option} N" in ran.last["error"]["remedy"]
+    assert f"Budget({option}=N)" in ran.last["error"]["remedy"]
+    assert asked <= 3
+    assert more == 12
+
+
+def test_the_command_closes_the_clip_that_it_opened(clip, tmp_path):
+    request = Request(str(clip), "", None, None, None, None, "grabcut", None, [BOX], 0, None, None, tmp_path / "out")
+    checked = check_request(request)
+    run_segment(request, checked, as_json=False)
+    with pytest.raises(MediaError, match="is closed"):
+        checked.media.frames[0]
 
 
 def test_foreign_text_is_shown_as_it_is_but_harmless():
