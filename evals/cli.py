@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from evals.contexts import make_context, open_policy
 from evals.emblems.benchmark import ContextOf, benchmark_world, evaluate, make_tasks
 from evals.emblems.exact import ExactSegmenter, oracle_policy
 from evals.emblems.knowledge import EmblemSearch
-from evals.emblems.names import Split
+from evals.emblems.names import Split, read_split
 from evals.emblems.scoring import EpisodeRecord
 from evals.emblems.summary import summarise
 from evals.emblems.tasks import EmblemTask
@@ -51,73 +51,93 @@ def emblems(
     search: Annotated[bool, typer.Option("--search/--no-search", help="Whether it may look things up.")] = True,
     concurrency: Annotated[int, typer.Option(help="Episodes under way at once; more pays at an endpoint.")] = 1,
     out: Annotated[Path | None, typer.Option(help="Write one JSON object an episode here.")] = None,
-    api_key: Annotated[str | None, typer.Option(envvar="SEGSCOUT_API_KEY", hidden=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, last.")] = False,
 ) -> None:
     """Run the agent on Emblems: clips and names that were drawn for this seed and never seen before."""
-    summary = asyncio.run(
-        _emblems(split, seed, n, policy, model, profile, segmenter, sam2_model, search, concurrency, out, api_key)  # type: ignore[arg-type]
+    options = EmblemsOptions(
+        split=read_split(split),
+        seed=seed,
+        n=n,
+        policy=policy,
+        model=model,
+        profile=profile,
+        segmenter=segmenter,
+        sam2_model=sam2_model,
+        search=search,
+        concurrency=concurrency,
+        out=out,
     )
+    summary = asyncio.run(run_emblems(options))
     typer.echo(json.dumps(summary)) if as_json else Console().print(*_tables(summary), sep="\n")
 
 
-async def _emblems(
-    split: Split,
-    seed: int,
-    n: int,
-    policy: str,
-    model: str | None,
-    profile: str | None,
-    segmenter: str,
-    sam2_model: str | None,
-    search: bool,
-    concurrency: int,
-    out: Path | None,
-    api_key: str | None,
-) -> dict[str, Any]:
-    tasks = make_tasks(split, seed, n)
-    provider = EmblemSearch(benchmark_world(split, seed)) if search else None
-    chosen = profile_for(policy, profile)
-    player = ReplayPolicy(()) if policy == "oracle" else await open_policy(policy, model, api_key)
+@dataclass(frozen=True, kw_only=True)
+class EmblemsOptions:
+    """What `segscout eval emblems` was asked."""
+
+    split: Split
+    seed: int
+    n: int
+    policy: str
+    model: str | None
+    profile: str | None
+    segmenter: str
+    sam2_model: str | None
+    search: bool
+    concurrency: int
+    out: Path | None
+
+    @property
+    def oracle(self) -> bool:
+        """Whether each task is played by an oracle of its own."""
+        return self.policy == "oracle"
+
+    @property
+    def exact(self) -> bool:
+        """Whether each clip is cut by its own true masks."""
+        return self.segmenter == "exact"
+
+
+async def run_emblems(options: EmblemsOptions) -> dict[str, Any]:
+    """Run the agent on the tasks asked for, showing how far it is, and return the summary."""
+    tasks = make_tasks(options.split, options.seed, options.n)
+    provider = EmblemSearch(benchmark_world(options.split, options.seed)) if options.search else None
+    chosen = profile_for(options.policy, options.profile)
+    player = ReplayPolicy(()) if options.oracle else await open_policy(options.policy, options.model)
     # "exact" cuts with the clip's own masks, so what is loaded in its place must only be cheap.
-    context = make_context(
-        player,
-        chosen,
-        segmenter="grabcut" if segmenter == "exact" else segmenter,
-        sam2_model=sam2_model,
-        search=provider,
-    )
-    own = _per_task(context, oracle=policy == "oracle", exact=segmenter == "exact", seed=(split, seed))
-    with _lines(out) as write, _progress(n) as show:
+    segmenter = "grabcut" if options.exact else options.segmenter
+    context = make_context(player, chosen, segmenter=segmenter, sam2_model=options.sam2_model, search=provider)
+    with _lines(options.out) as write, _progress(options.n) as show:
 
         def note(record: EpisodeRecord) -> None:
             write(json.dumps(asdict(record)))
             show(record)
 
         start = perf_counter()
-        records = await evaluate(own, tasks, concurrency=concurrency, on_record=note)
+        own = _per_task(context, options)
+        records = await evaluate(own, tasks, concurrency=options.concurrency, on_record=note)
         elapsed = perf_counter() - start
-    return summarise(records, split=split, seed=seed, search=search) | {
-        "episodes_per_second": round(n / elapsed, 3),
-        "policy": player.name if policy != "oracle" else "oracle",
+    return summarise(records, split=options.split, seed=options.seed, search=options.search) | {
+        "episodes_per_second": round(options.n / elapsed, 3),
+        "policy": "oracle" if options.oracle else player.name,
         "profile": chosen.name,
-        "segmenter": segmenter,
-        "concurrency": concurrency,
+        "segmenter": options.segmenter,
+        "concurrency": options.concurrency,
     }
 
 
-def _per_task(context: Context, *, oracle: bool, exact: bool, seed: tuple[Split, int]) -> Context | ContextOf:
+def _per_task(context: Context, options: EmblemsOptions) -> Context | ContextOf:
     """Give every task its own oracle or exact masks, if asked for."""
-    if not oracle and not exact:
+    if not options.oracle and not options.exact:
         return context
 
     def own(task: EmblemTask) -> Context:
         changed = context
-        if oracle:
+        if options.oracle:
             frames, search = context.dialect.view.frames, context.search is not None
-            player = oracle_policy(task, benchmark_world(*seed), frames=frames, search=search)
-            changed = replace(changed, policy=player)
-        return replace(changed, segmenter=ExactSegmenter(task.clip)) if exact else changed
+            world = benchmark_world(options.split, options.seed)
+            changed = replace(changed, policy=oracle_policy(task, world, frames=frames, search=search))
+        return replace(changed, segmenter=ExactSegmenter(task.clip)) if options.exact else changed
 
     return own
 

@@ -2,16 +2,21 @@
 
 from graphs.context import Context
 from graphs.policies.base import Policy
-from graphs.policies.loading import load_policy
+from graphs.policies.loading import is_address, load_policy
 from graphs.policies.openai import OpenAIPolicy
 from graphs.profiles import Profile
 from tools.search.base import SearchProvider
 from tools.segmenters import load_segmenter
+from tools.settings import read_settings
 
 
 async def open_policy(policy: str, model: str | None, api_key: str | None = None) -> Policy:
-    """Load a policy as `load_policy` does, and greet an endpoint first: better now than once an episode."""
-    loaded = load_policy(policy, model=model, api_key=api_key)
+    """Load a policy as `load_policy` does, and greet an endpoint first: better now than once an episode.
+
+    `api_key` is SEGSCOUT_API_KEY, from the environment or `.env`, unless given.
+    """
+    key = read_settings().secret() if api_key is None and is_address(policy) else api_key
+    loaded = load_policy(policy, model=model, api_key=key)
     if isinstance(loaded, OpenAIPolicy):
         await loaded.served_models()
     return loaded

@@ -5,14 +5,12 @@ objects move, turn, and hide one another; the emblems and backgrounds are those 
 """
 
 import argparse
-import json
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from evals.emblems.clips import FRAMES, Clip, make_clip
@@ -21,7 +19,7 @@ from evals.emblems.sprites import SHAPES
 from evals.emblems.tasks import shown_frames
 from evals.emblems.world import ALL_EMBLEMS
 from evals.metrics.clips import ClipScore, score_clip
-from evals.segmenters import LEAST_SHARE, add_rivals, jittered, mean_line, rivals, whole_area
+from evals.segmenters import LEAST_SHARE, compare, jittered, mean_line, whole_area
 from tools.segmenters.base import Box, Prompt, Segmenter
 from tools.segmenters.prompts import box_of
 
@@ -85,17 +83,12 @@ def clip_table(segmenter: Segmenter, cases: Sequence[ClipCase]) -> dict[str, obj
 
 def main(arguments: list[str]) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description="One box to masks through a clip, on freshly drawn emblems.")
-    parser.add_argument("--n", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jitter", type=float, default=6.0, help="pixels by which each edge moves at most")
-    add_rivals(parser)
-    options = parser.parse_args(arguments)
-    cv2.setNumThreads(2)
-    cases = list(clip_cases(options.n, seed=options.seed, jitter=options.jitter))
-    segmenters = rivals(options.sam2, grabcut=not options.no_grabcut, window=options.window)
-    report = {"n": options.n, "seed": options.seed, "jitter": options.jitter, "frames": FRAMES}
-    sys.stdout.write(json.dumps({**report, "segmenters": {s.name: clip_table(s, cases) for s in segmenters}}) + "\n")
+
+    def draw(options: argparse.Namespace) -> list[ClipCase]:
+        return list(clip_cases(options.n, seed=options.seed, jitter=options.jitter))
+
+    about = "One box to masks through a clip, on freshly drawn emblems."
+    compare(arguments, about=about, n=100, draw=draw, table=clip_table, frames=FRAMES)
 
 
 if __name__ == "__main__":

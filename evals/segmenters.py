@@ -11,8 +11,9 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ from evals.metrics.overlap import mask_iou
 from tools.image_store import Image
 from tools.segmenters.base import Box, Frames, Mask, Prompt, Segment, Segmenter
 from tools.segmenters.prompts import box_of
+
+_Case = TypeVar("_Case")
 
 LEAST_SHARE = 0.5
 """Emblems of which less than this part is visible are not asked for."""
@@ -160,19 +163,39 @@ def add_rivals(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-grabcut", action="store_true", help="leave GrabCut out")
 
 
-def main(arguments: list[str]) -> None:
-    """Run the command."""
-    parser = argparse.ArgumentParser(description="Box to mask on freshly drawn emblems.")
-    parser.add_argument("--n", type=int, default=500)
+def compare(
+    arguments: list[str],
+    *,
+    about: str,
+    n: int,
+    draw: Callable[[argparse.Namespace], Sequence[_Case]],
+    table: Callable[[Segmenter, Sequence[_Case]], dict[str, object]],
+    **more: object,
+) -> None:
+    """Run a command that measures rivals on drawn cases and prints one JSON object; `more` is printed as it is.
+
+    `draw` is given the options `n`, `seed` and `jitter`.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--n", type=int, default=n)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jitter", type=float, default=6.0, help="pixels by which each edge moves at most")
     add_rivals(parser)
     options = parser.parse_args(arguments)
     cv2.setNumThreads(2)
-    cases = list(emblem_cases(options.n, seed=options.seed, jitter=options.jitter))
+    cases = draw(options)
     segmenters = rivals(options.sam2, grabcut=not options.no_grabcut, window=options.window)
-    report = {"n": options.n, "seed": options.seed, "jitter": options.jitter}
+    report = {"n": options.n, "seed": options.seed, "jitter": options.jitter, **more}
     sys.stdout.write(json.dumps({**report, "segmenters": {s.name: table(s, cases) for s in segmenters}}) + "\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command."""
+
+    def draw(options: argparse.Namespace) -> list[Case]:
+        return list(emblem_cases(options.n, seed=options.seed, jitter=options.jitter))
+
+    compare(arguments, about="Box to mask on freshly drawn emblems.", n=500, draw=draw, table=table)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import numpy as np
 
-from evals.emblems.names import SPLITS, Split
+from evals.emblems.names import SPLITS, Split, read_split
 from evals.emblems.scoring import EpisodeRecord, score_episode
 from evals.emblems.tasks import ABILITIES, EmblemTask, draw_task
 from evals.emblems.world import World, make_world
@@ -23,8 +23,7 @@ ContextOf = Callable[[EmblemTask], Context]
 @lru_cache(maxsize=2)
 def benchmark_world(split: Split, seed: int) -> World:
     """Return the world of a benchmark, 1,000 teams in 5,200 records; InputError for a bad split or a negative seed."""
-    if split not in SPLITS:
-        raise InputError(f"there is no Emblems split {split!r}.", remedy=f"Choose one of {', '.join(SPLITS)}.")
+    split = read_split(split)
     if seed < 0:
         raise InputError(f"the seed {seed} is negative.", remedy="Choose 0 or more.")
     return make_world(split, seed)

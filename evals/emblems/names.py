@@ -46,6 +46,14 @@ def names_of(split: Split) -> tuple[str, ...]:
     return tuple(sorted(name for name in every if split_of(name) == split))
 
 
+def read_split(text: str) -> Split:
+    """Return the split of this name; InputError lists those that exist."""
+    for split in SPLITS:
+        if split == text:
+            return split
+    raise InputError(f"there is no Emblems split {text!r}.", remedy=f"Choose one of {', '.join(SPLITS)}.")
+
+
 def draw_names(rng: np.random.Generator, split: Split, count: int) -> list[str]:
     """Draw `count` different names of a split."""
     pool = names_of(split)

@@ -5,7 +5,6 @@ Everything is drawn from (split, seed): nothing can be memorised, it must be loo
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -46,14 +45,6 @@ class World:
     seed: int
     teams: tuple[Team, ...]
     cups: tuple[Cup, ...]
-
-    @cached_property
-    def by_emblem(self) -> dict[Emblem, tuple[int, ...]]:
-        """Map each emblem to the teams that bear it."""
-        bearers: dict[Emblem, list[int]] = {}
-        for number, team in enumerate(self.teams):
-            bearers.setdefault(team.emblem, []).append(number)
-        return {emblem: tuple(numbers) for emblem, numbers in bearers.items()}
 
     def records(self) -> Iterator[tuple[str, str]]:
         """Yield the text records, (title, body); several tell of each team, about four and a half a team."""

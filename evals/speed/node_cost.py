@@ -7,6 +7,7 @@ import asyncio
 import json
 import statistics
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from time import perf_counter, process_time
 from typing import Annotated, Any
 
@@ -91,7 +92,7 @@ async def measure(episodes: int, concurrency: int) -> dict[str, Any]:
         search=InstantSearch(),
         segmenter=InstantSegmenter(),
     )
-    loud = Context(**{**vars(quiet), "sink": listen})
+    loud = replace(quiet, sink=listen)
     await run_episode(task, quiet)  # warm up
     whole, inside = [], []
     cpu = process_time()

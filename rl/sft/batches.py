@@ -1,6 +1,6 @@
 """Lay samples out in batches of fixed shape, rendered by worker processes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,11 +112,3 @@ def _first_rows(shape: Shape) -> dict[int, int]:
 
 def _tokens(shape: Shape) -> int:
     return sum(count * (side // _CELL) ** 2 for side, count in shape.slots.items())
-
-
-def split_seeds(seed: int, worker: int, workers: int) -> Iterator[np.random.Generator]:
-    """Yield one generator a batch; batches differ between workers and between steps, and depend on the seed alone."""
-    number = worker
-    while True:
-        yield np.random.default_rng((seed, number))
-        number += workers
