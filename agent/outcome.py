@@ -14,7 +14,7 @@ def _more(limit: str) -> str:
     return f"Allow more {limit}: --{limit} N, or budget=Budget({limit}=N) in Python."
 
 
-_NO_ANSWER: Mapping[Ending, Failure] = {
+NO_ANSWER: Mapping[Ending, Failure] = {
     Ending.MALFORMED: Failure(
         "policy",
         "its turns could not be read, in spite of hints.",
@@ -32,7 +32,7 @@ _NO_ANSWER: Mapping[Ending, Failure] = {
 
 def to_result(episode: EpisodeResult, media: Media, steps: Sequence[Step], versions: Versions) -> Result:
     """Return the Result of an episode on `media`."""
-    failure = Failure(**episode.failure) if episode.failure else _NO_ANSWER.get(episode.ending)
+    failure = Failure(**episode.failure) if episode.failure else NO_ANSWER.get(episode.ending)
     instances = tuple(
         Instance(one.label, one.box, one.points, one.labels, one.score, masks_of(episode.masks, number))
         for number, one in enumerate(episode.instances)

@@ -105,7 +105,8 @@ def to_policy_error(error: Exception, endpoint: str, model: str, served: Sequenc
             return PolicyError(f"{endpoint} gave nothing usable: {error}.", remedy="Look at the server's log.")
         case openai.APITimeoutError():
             return PolicyError(
-                f"{endpoint} gave no answer in time.", remedy="Wait until the model has loaded, or raise the timeout."
+                f"{endpoint} gave no answer in time.",
+                remedy="Wait until the model has loaded, or in Python give OpenAIPolicy a longer timeout.",
             )
         case openai.APIConnectionError():
             return PolicyError(

@@ -1,16 +1,22 @@
 """Bad input: one clear error that names the boundary and the remedy, non-zero exit, nothing half-written."""
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 
 import PIL.Image
 import pytest
 from agent_stubs import Ran, cli, frames, write_clip
 from chat_server import chat_server, models, said, send
+
+from agent.outcome import NO_ANSWER
+from graphs.budget import Budget
+from graphs.endings import Ending
 
 HERE = "--segmenter=grabcut"
 """A segmenter that needs no weights, so that only what is meant goes wrong."""
@@ -105,3 +111,12 @@ def test_bad_input(ran, case):
     assert did.last["error"]["boundary"] == boundary
     assert did.last["error"]["remedy"]
     assert left == set()
+
+
+def test_every_remedy_of_a_spent_budget_names_an_option_and_a_field():
+    options = cli("segment", "--help", cwd=Path.cwd()).out
+    for ending, failure in NO_ANSWER.items():
+        if ending is not Ending.MALFORMED:
+            (name,) = re.findall(r"--(\w+) N", failure.remedy)
+            assert f"--{name}" in options
+            assert name in {field.name for field in fields(Budget)}

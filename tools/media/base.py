@@ -7,7 +7,8 @@ from typing import Literal, Self
 from tools.errors import MediaError
 from tools.segmenters.base import Frames
 
-SHRINK = "Shrink it first, or raise the limit."
+RAISE = "or raise the limit in Python: open_media(source, limits=Limits(...))."
+SHRINK = f"Shrink it first, {RAISE}"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Limits:
         if count > self.max_frames:
             raise MediaError(
                 f"{name} has {count} frames, more than the limit of {self.max_frames}.",
-                remedy="Cut it into shorter clips, or raise the limit.",
+                remedy=f"Cut it into shorter clips, {RAISE}",
             )
 
     def check_bytes(self, size: int, name: str) -> None:
