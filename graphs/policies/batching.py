@@ -7,7 +7,6 @@ are decoded in step. Each request draws from a stream of its own, so that a wave
 import asyncio
 import queue
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -42,14 +41,16 @@ class _Request:
 
 
 class BatchingPolicy:
-    """Complete conversations in waves of up to `wave` requests, gathered for `gather` seconds; thread-safe.
+    """Complete conversations in waves of up to `wave` requests; thread-safe.
+
+    A wave waits for more until none has come for `gather` seconds: a wave costs about the same whatever its size.
 
     The model may be trained between waves: nothing is remembered from one to the next but encoded pictures, which
     `forget` drops. Raises PolicyError if a wave fails.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, name: str = "batching", wave: int = 256, gather: float = 0.01
+        self, model: Any, tokenizer: Any, *, name: str = "batching", wave: int = 256, gather: float = 0.05
     ) -> None:
         self.name, self._wave_size, self._gather = name, wave, gather
         self._model, self._tokenizer = model, tokenizer
@@ -91,10 +92,9 @@ class BatchingPolicy:
     def _serve(self) -> None:
         while True:
             requests = [self._waiting.get()]
-            until = time.monotonic() + self._gather
             while len(requests) < self._wave_size:
                 try:
-                    requests.append(self._waiting.get(timeout=max(0.0, until - time.monotonic())))
+                    requests.append(self._waiting.get(timeout=self._gather))
                 except queue.Empty:
                     break
             wanted = [request for request in requests if request.reply.set_running_or_notify_cancel()]

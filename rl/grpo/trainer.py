@@ -121,14 +121,14 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         for row in rows:
             check_images(row.stream, self.chatml)
         refs = [(ref, row.picture) for row in rows for ref in row.stream.images]
-        known: dict[str, Tensor] = {}
-        for ref, picture in refs:
-            if ref.sha256 not in known:
-                known[ref.sha256] = patchify(picture(ref.sha256))
         patch, device = self.chatml.cell // 2, self.accelerator.device
+        known: dict[str, Tensor] = {}
+        for ref, picture in refs:  # the episodes of a group share their frames: each goes to the device once
+            if ref.sha256 not in known:
+                known[ref.sha256] = patchify(picture(ref.sha256)).to(device)
         grid = [[1, ref.height // patch, ref.width // patch] for ref, _ in refs]
         return {
-            "pixel_values": torch.cat([known[ref.sha256] for ref, _ in refs]).to(device),
+            "pixel_values": torch.cat([known[ref.sha256] for ref, _ in refs]),
             "image_grid_thw": torch.tensor(grid, device=device),
             "num_images": [len(row.stream.images) for row in rows],
         }
