@@ -8,7 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-_MOUNTED = {"eval": ("evals.cli", "Measure how good it is.")}
+_MOUNTED = {
+    "eval": ("evals.cli", "Measure how good it is."),
+    "rl": ("rl.cli", "Train the policy on the graph's own episodes."),
+}
 """Groups of commands that live on other floors: the module that holds their `app`, and what they are for."""
 
 

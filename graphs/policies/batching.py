@@ -53,7 +53,7 @@ class BatchingPolicy:
         self, model: Any, tokenizer: Any, *, name: str = "batching", wave: int = 256, gather: float = 0.05
     ) -> None:
         self.name, self._wave_size, self._gather = name, wave, gather
-        self._model, self._tokenizer = model, tokenizer
+        self.model, self._tokenizer = model, tokenizer
         self._pictures = PictureEncoder(model, keep=8 * wave)
         self.chatml = ChatML(self._encode, cell=self._pictures.cell)
         self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
@@ -112,15 +112,15 @@ class BatchingPolicy:
                 request.reply.set_result(completion)
 
     def _wave(self, requests: Sequence[_Request]) -> list[Completion]:
-        training = self._model.training
-        self._model.eval()
+        training = self.model.training
+        self.model.eval()
         try:
             return self._decode(requests)
         finally:
-            self._model.train(training)
+            self.model.train(training)
 
     def _decode(self, requests: Sequence[_Request]) -> list[Completion]:
-        device = self._model.device
+        device = self.model.device
         cache = DynamicCache()
         hidden, mask, step = self._read(requests, cache)
         draw = _Draw([request.sampling for request in requests], [request.max_tokens for request in requests], device)
@@ -128,7 +128,7 @@ class BatchingPolicy:
         logprobs: list[list[float]] = [[] for _ in requests]
         finish: list[FinishReason | None] = [None] * len(requests)
         while True:
-            tokens, scores = draw(self._model.lm_head(hidden).float())
+            tokens, scores = draw(self.model.lm_head(hidden).float())
             for row, (token, score) in enumerate(zip(tokens.tolist(), scores.tolist(), strict=True)):
                 if finish[row] is None:
                     sampled[row].append(token)
@@ -137,8 +137,8 @@ class BatchingPolicy:
             if all(finish):
                 break
             mask = torch.cat([mask, mask.new_ones(len(requests), 1)], dim=1)
-            output = self._model.model.language_model(
-                inputs_embeds=self._model.get_input_embeddings()(tokens[:, None]),
+            output = self.model.model.language_model(
+                inputs_embeds=self.model.get_input_embeddings()(tokens[:, None]),
                 attention_mask=mask,
                 position_ids=step.expand(3, -1)[..., None],
                 past_key_values=cache,
@@ -154,7 +154,7 @@ class BatchingPolicy:
 
     def _read(self, requests: Sequence[_Request], cache: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Feed the conversations; return the last hidden states (rows, width), the mask, and the next positions."""
-        device, pad = self._model.device, self.chatml.image_pad
+        device, pad = self.model.device, self.chatml.image_pad
         length = max(len(request.encoded.ids) for request in requests)
         ids = np.full((len(requests), length), self.chatml.end_of_turn, np.int64)
         mask = np.zeros((len(requests), length), np.int64)
@@ -167,13 +167,13 @@ class BatchingPolicy:
             positions[:, row, start:] = rope_positions(own.ids, pad, grids)
             refs += [(ref, request.images) for ref in own.images]
         tokens = torch.from_numpy(ids).to(device)
-        embeds = self._model.get_input_embeddings()(tokens)
+        embeds = self.model.get_input_embeddings()(tokens)
         shown = (tokens == pad) & torch.from_numpy(mask).to(device).bool()
         deep = None
         if refs:
             flat, deep = self._pictures.encode(refs)
             embeds[shown] = flat.to(embeds.dtype)
-        output = self._model.model.language_model(
+        output = self.model.model.language_model(
             inputs_embeds=embeds,
             attention_mask=torch.from_numpy(mask).to(device),
             position_ids=torch.from_numpy(positions).to(device),

@@ -15,7 +15,6 @@ import typer
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration, TrainerCallback
 from trl import GRPOConfig
 
-from evals.emblems.knowledge import EmblemSearch
 from graphs.context import Context
 from graphs.policies.base import Sampling
 from graphs.policies.batching import BatchingPolicy
@@ -27,13 +26,9 @@ from rl.rewards import get_reward
 from rl.rollouts import KeyframeSegmenter, Rollout, Runner
 from rl.rows import TrainingRow
 from rl.tasks import open_tasks
-from rl.tasks.base import TaskSource
-from rl.tasks.emblems import EmblemsSource
+from rl.tasks.lookup import search_for
 from tools.devices import choose_device
-from tools.errors import InputError, PolicyError, boundary
-from tools.knowledge import KnowledgeBase
-from tools.search.base import SearchProvider
-from tools.search.knowledge_base import KnowledgeBaseSearch
+from tools.errors import PolicyError, boundary
 from tools.segmenters import load_segmenter
 
 log = logging.getLogger("segscout.grpo")
@@ -171,22 +166,11 @@ def make_runner(
         policy=policy,
         dialect=profile.make_dialect(),
         segmenter=KeyframeSegmenter(load_segmenter(recipe.segmenter, device=device)),
-        search=_search(recipe, source) if recipe.search else None,
+        search=search_for(source, recipe.knowledge) if recipe.search else None,
         budget=profile.budget,
         sampling=Sampling(temperature=heat),
     )
     return Runner(source, context, policy.chatml, get_reward(recipe.reward))
-
-
-def _search(recipe: GRPORecipe, source: TaskSource) -> SearchProvider:
-    if recipe.knowledge is not None:
-        return KnowledgeBaseSearch(KnowledgeBase.open(recipe.knowledge))
-    if isinstance(source, EmblemsSource):
-        return EmblemSearch(source.world)
-    raise InputError(
-        f"the recipe {recipe.name} searches, but nothing says where.",
-        remedy="Set knowledge to the folder of a knowledge base, or search to false.",
-    )
 
 
 def main(

@@ -67,7 +67,7 @@ def score(
             "image_grid_thw": torch.tensor([[1, ref.height // 16, ref.width // 16] for ref in encoded.images]),
         }
     with torch.inference_mode():
-        logits = batching._model(
+        logits = batching.model(
             input_ids=whole,
             attention_mask=torch.ones_like(whole),
             mm_token_type_ids=(whole == batching.chatml.image_pad).int(),

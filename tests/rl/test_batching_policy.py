@@ -108,9 +108,9 @@ def test_text_ends_with_the_stop_string_also_if_a_token_spells_more():
 def test_training_mode_is_left_as_it_was(tiny_policy):
     images = ImageStore()
     policy = BatchingPolicy.load(tiny_policy, device="cpu")
-    policy._model.train()
+    policy.model.train()
     complete_all(policy, conversations(images), images, [Sampling()] * 4)
-    assert policy._model.training
+    assert policy.model.training
 
 
 def test_a_wave_that_fails_tells_everyone(tiny_policy, monkeypatch):

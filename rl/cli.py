@@ -1,0 +1,59 @@
+"""`segscout rl`: how the policy learns; training itself is imported only when it is called for."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rl.commands.check import check
+from rl.commands.record import record
+from rl.commands.score import score
+from rl.commands.show import show
+from tools.errors import SegscoutError
+
+app = typer.Typer(name="rl", help="Train the policy on the graph's own episodes.", no_args_is_help=True)
+app.command()(record)
+app.command()(show)
+app.command()(check)
+app.command()(score)
+
+
+@app.command()
+def sft(
+    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as rl/sft/configs/embedded.toml.")],
+    out: Annotated[Path, typer.Option(help="Folder for weights and numbers.")] = Path("runs/policy"),
+    device: Annotated[str, typer.Option(help="cuda, cpu; default: the first GPU.")] = "",
+    start: Annotated[Path | None, typer.Option(help="Begin with this checkpoint.")] = None,
+) -> None:
+    """Teach a policy by showing it how: perception and whole episodes of the oracle."""
+    from rl.sft.train import main as train
+
+    train(recipe, out, device, start)
+
+
+@app.command()
+def grpo(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, such as embedded-grpo, or a .toml file.")],
+    policy: Annotated[str, typer.Option(help="Begin with this checkpoint instead of the recipe's.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for weights and numbers.")] = Path("runs/grpo"),
+    device: Annotated[str, typer.Option(help="cuda, cpu; default: the first GPU.")] = "",
+    reward: Annotated[str, typer.Option(help="Another reward than the recipe's.")] = "",
+    minutes: Annotated[float, typer.Option(help="Stop after so many minutes.")] = 0,
+) -> None:
+    """Let a policy learn by reward, on groups of its own episodes."""
+    from rl.grpo.train import main as train
+
+    train(recipe, policy, out, device, reward, minutes)
+
+
+def main() -> None:
+    """Run `python -m rl.cli`; an error of ours is one line on standard error."""
+    try:
+        app()
+    except SegscoutError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
