@@ -183,9 +183,11 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.model.train(training)
         mask = (output["completion_mask"] * output["tool_mask"])[:count].bool()
         apart = (ours - output["sampling_per_token_logps"][:count]).abs()[mask]
-        mean = float(apart.mean())
-        self._log_metric("parity/mean", mean)
-        self._log_metric("parity/max", float(apart.max()))
+        mean = float(self.accelerator.gather(apart.mean()).mean())
+        # Not by _log_metric: what that collects now would be logged a step too late.
+        metrics = self._metrics["train" if training else "eval"]
+        metrics["parity/mean"].append(mean)
+        metrics["parity/max"].append(float(self.accelerator.gather(apart.max()).max()))
         if self.parity_alarm is not None and not mean <= self.parity_alarm:
             raise StreamError(
                 f"sampler and trainer disagree by {mean:.3g} a token on average (alarm above {self.parity_alarm:g}).",

@@ -1,0 +1,44 @@
+"""Run by torchrun from a test: one GRPO step from records, in as many processes as there are."""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
+from trl import GRPOConfig
+
+from graphs.policies.batching import BatchingPolicy
+from rl.grpo.trainer import GraphGRPOTrainer
+from rl.records.decode import RecordedRows
+from rl.rows import RowSource
+
+GROUP = 4
+
+
+def train_once(
+    policy: Path, rows: RowSource, out: Path, *, per_device: int, **settings: object
+) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+    """One optimizer step on two groups of four; returns the weights after it, and what was logged."""
+    torch.set_num_threads(1)
+    model = Qwen3VLForConditionalGeneration.from_pretrained(policy, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(policy)
+    values: dict[str, object] = {
+        "output_dir": str(out), "seed": 1, "report_to": "none", "save_strategy": "no", "use_cpu": True, "bf16": False,
+        "disable_tqdm": True, "logging_steps": 1, "num_generations": GROUP, "per_device_train_batch_size": per_device,
+        "gradient_accumulation_steps": 1, "max_steps": 1, "learning_rate": 1e-3, "lr_scheduler_type": "constant",
+        "gradient_checkpointing": False, "max_completion_length": 1024, "beta": 0.0, "optim": "sgd",
+    }  # fmt: skip
+    trainer = GraphGRPOTrainer(
+        model, rows, BatchingPolicy(model, tokenizer).chatml, GRPOConfig(**{**values, **settings}),
+        tokenizer=tokenizer, seed=1, parity_alarm=1e-4,
+    )  # fmt: skip
+    trainer.train()
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}, trainer.state.log_history[0]
+
+
+if __name__ == "__main__":
+    folder, records, out, per_device = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    weights, _ = train_once(folder, RecordedRows.open(records, group=GROUP), out, per_device=per_device)
+    if os.environ.get("RANK", "0") == "0":
+        torch.save(weights, out / "weights.pt")

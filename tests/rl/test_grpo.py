@@ -1,0 +1,151 @@
+"""GRPO on the graph's episodes: exact tokens, exact pictures, and the same step from memory, disk and two processes."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rollout_stubs import roll_out, runner
+
+pytest.importorskip("trl", reason="needs the extra train")
+
+from grpo_two_processes import GROUP, train_once
+
+from graphs.policies.base import Sampling
+from rl.records import RecordWriter, compact
+from rl.records.decode import RecordedRows, to_row
+from rl.records.encode import Origin, to_record
+from rl.records.files import media_path
+from rl.rows import TrainingRow
+from rl.stream import StreamError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny_policy, tmp_path_factory) -> Path:
+    """Two groups of four different episodes with different rewards, on disk."""
+    folder = tmp_path_factory.mktemp("records")
+    rollouts = roll_out(tiny_policy, 2 * GROUP)
+    origin = Origin("tiny", "seg_research", Sampling(temperature=1.0))
+    writer = RecordWriter(folder, image_pad=rollouts[0].image_pad)
+    for number, rollout in enumerate(rollouts):
+        record = to_record(rollout, origin, sample_index=number % GROUP)
+        record["group_id"], record["reward"] = f"group {number // GROUP}", (number * 7 % 5) / 5
+        writer.write(record, rollout.result.images)
+    compact(folder)
+    return folder
+
+
+class InMemory:
+    """The same rows without a disk in between."""
+
+    def __init__(self, folder: Path, tiny_policy: Path) -> None:
+        rollouts = roll_out(tiny_policy, 2 * GROUP)
+        rows = [replace(rollout.row(), reward=(i * 7 % 5) / 5) for i, rollout in enumerate(rollouts)]
+        self.groups = [rows[:GROUP], rows[GROUP:]]
+        self.given = [0, 0]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def run(self, wanted):
+        rows: list[TrainingRow | None] = []
+        for task, _ in wanted:
+            rows.append(self.groups[task][self.given[task] % GROUP])
+            self.given[task] += 1
+        return rows
+
+
+def apart(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.fixture(scope="module")
+def offline(recorded, tiny_policy, tmp_path_factory):
+    out = tmp_path_factory.mktemp("offline")
+    return train_once(tiny_policy, RecordedRows.open(recorded, group=GROUP), out, per_device=8)
+
+
+def test_the_sampler_and_the_trainer_agree(offline):
+    """Episodes of several turns and 4 to 6 pictures: every log-probability within 1e-4."""
+    _, logged = offline
+    assert logged["parity/max"] < 1e-4
+    assert logged["episodes/turns"] > 2
+
+
+def test_a_step_moves_the_policy(offline, tiny_policy):
+    from transformers import Qwen3VLForConditionalGeneration
+
+    before = Qwen3VLForConditionalGeneration.from_pretrained(tiny_policy, dtype=torch.float32).state_dict()
+    assert apart(offline[0], before) > 1e-5
+
+
+def test_offline_from_disk_equals_online(offline, recorded, tiny_policy, tmp_path):
+    online, _ = train_once(tiny_policy, InMemory(recorded, tiny_policy), tmp_path, per_device=8)
+    assert apart(online, offline[0]) < 1e-6
+
+
+def test_two_processes_agree_with_one(offline, recorded, tiny_policy, tmp_path):
+    here = Path(__file__).parent
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29571",
+         str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(tmp_path), "4"],
+        check=True, cwd=here.parents[1], capture_output=True, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(here.parents[1]), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    both = torch.load(tmp_path / "weights.pt", weights_only=True)
+    assert apart(both, offline[0]) < 1e-5
+
+
+@pytest.mark.parametrize("loss", ["dr_grpo", "grpo", "bnpo"])
+def test_other_losses_and_gspo_run(recorded, tiny_policy, tmp_path, loss):
+    rows = RecordedRows.open(recorded, group=GROUP)
+    level = "sequence" if loss == "grpo" else "token"
+    _, logged = train_once(tiny_policy, rows, tmp_path, per_device=8, loss_type=loss, importance_sampling_level=level)
+    assert logged["grad_norm"] > 0
+
+
+def test_a_row_whose_pictures_and_tokens_disagree_is_refused(recorded, tiny_policy, tmp_path):
+    rows = RecordedRows.open(recorded, group=GROUP)
+    first = rows._groups[0][0]
+    at = first.stream.ids.index(rows._groups[0][0].stream.ids[-1])
+    ids = list(first.stream.ids)
+    pad = max(set(ids), key=ids.count)
+    ids[ids.index(pad)] = ids[at]
+    rows._groups[0][0] = replace(first, stream=replace(first.stream, ids=tuple(ids)))
+    with pytest.raises(StreamError, match="image tokens"):
+        train_once(tiny_policy, rows, tmp_path, per_device=8)
+
+
+def test_a_sampler_with_other_weights_raises_the_alarm(recorded, tiny_policy, tmp_path):
+    rows = RecordedRows.open(recorded, group=GROUP)
+    for group in rows._groups:
+        for number, row in enumerate(group):
+            moved = tuple(score - 0.1 if spoke else 0.0 for score, spoke in
+                          zip(row.stream.logprobs, row.stream.mask, strict=True))  # fmt: skip
+            group[number] = replace(row, stream=replace(row.stream, logprobs=moved))
+    with pytest.raises(StreamError, match=r"disagree by 0\.1"):
+        train_once(tiny_policy, rows, tmp_path, per_device=8)
+
+
+def test_a_missing_picture_is_named(recorded, tiny_policy, tmp_path):
+    from rl.records import RecordError, read_records
+
+    record = next(iter(read_records(recorded)))
+    row = to_row(record, tmp_path)
+    with pytest.raises(RecordError, match="missing"):
+        row.picture(record["images"][0]["sha256"])
+    assert media_path(recorded, record["images"][0]["sha256"]).is_file()
+
+
+def test_a_random_policy_rolls_out_to_the_end_of_its_budget(tiny_policy):
+    rollouts = runner(tiny_policy, oracle=False).run([(0, 1), (1, 2)])
+    for rollout in rollouts:
+        assert rollout is not None
+        assert not rollout.success
+        assert rollout.reward < 0.1
+        assert sum(rollout.stream.mask) == rollout.result.usage.completion_tokens
