@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ALL := $(VENV)/.installed-all
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format types clean
@@ -21,10 +22,16 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# What only training and its tests need, so that the demo need not wait for it.
+$(ALL): $(STAMP)
+	@echo 'installing what the tests of training need into $(VENV)'
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,train,offline]'
+	@touch $@
+
 demo: $(STAMP) ## The main job, on a clip that nobody has seen
 	$(BIN)/segscout demo
 
-test: $(STAMP) ## All tests, the quick ones first
+test: $(ALL) ## All tests, the quick ones first
 	$(BIN)/python -m pytest -q -m 'not slow'
 	$(BIN)/python -m pytest -q -m slow
 

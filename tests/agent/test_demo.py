@@ -57,8 +57,8 @@ def test_without_weights_the_demo_says_so(tmp_path):
 
 
 @pytest.mark.skipif(not WEIGHTS, reason="needs the embedded weights")
-# In clip 0 the target passes behind a neighbour of the same cloth, and tracking without memory takes the neighbour in.
-@pytest.mark.parametrize(("clip", "least"), [(0, 0.5), (5, 0.95)])
+# In clip 0 the target passes behind a neighbour of the same cloth, whose edge tracking without memory cannot see.
+@pytest.mark.parametrize(("clip", "least"), [(0, 0.65), (5, 0.95)])
 def test_the_demo_finds_cuts_and_scores(tmp_path, clip, least):
     ran = cli("demo", "--clip", str(clip), "--json", "--out", "got", cwd=tmp_path)
     assert ran.code == 0, ran.err
