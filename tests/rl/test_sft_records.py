@@ -1,0 +1,75 @@
+"""Supervised training on records: exactly the policy's tokens are learnt, and they are learnt."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from rollout_stubs import roll_out
+
+pytest.importorskip("trl", reason="needs the extra train")
+
+from rl.records import RecordError
+from rl.sft.records import Collator, read_rows, train_on_records
+from rl.stream import StreamError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def rollouts(tiny_policy):
+    return roll_out(tiny_policy, 4)
+
+
+def test_only_the_policys_tokens_are_learnt(rollouts, tiny_policy):
+    from graphs.policies.batching import BatchingPolicy
+
+    chatml = BatchingPolicy.load(tiny_policy, device="cpu").chatml
+    rows = [rollout.row() for rollout in rollouts]
+    batch = Collator(rows, chatml, 0)([{"row": 0}, {"row": 2}])
+    for number, row in ((0, rows[0]), (1, rows[2])):
+        learnt = batch["labels"][number] != -100
+        assert learnt.sum() == sum(row.stream.mask)
+        assert torch.equal(batch["labels"][number][learnt], batch["input_ids"][number][learnt])
+        assert batch["attention_mask"][number].sum() == len(row.stream.ids)
+    patches = sum(ref.height * ref.width // 256 for row in (rows[0], rows[2]) for ref in row.stream.images)
+    assert len(batch["pixel_values"]) == patches
+    assert batch["mm_token_type_ids"].sum() * 4 == patches
+    broken = replace(rows[0], stream=replace(rows[0].stream, images=rows[0].stream.images[:-1]))
+    with pytest.raises(StreamError, match="image tokens"):
+        Collator([broken], chatml, 0)([{"row": 0}])
+
+
+def test_the_loss_falls_and_the_weights_load(rollouts, tiny_policy, tmp_path):
+    from graphs.policies.batching import BatchingPolicy
+    from rl.scoring import logprobs_of
+
+    rows = [rollout.row() for rollout in rollouts]
+    history = train_on_records(
+        str(tiny_policy), rows, tmp_path, device="cpu", max_steps=12, learning_rate=3e-3,
+        per_device_train_batch_size=4, lr_scheduler_type="constant", seed=1,
+    )  # fmt: skip
+    losses = [line["loss"] for line in history if "loss" in line]
+    assert losses[-1] < losses[0] / 2
+
+    def likely(folder) -> float:
+        policy = BatchingPolicy.load(folder, device="cpu")
+        scores = logprobs_of(policy, rows[0])
+        return sum(score for score, spoke in zip(scores, rows[0].stream.mask, strict=True) if spoke)
+
+    assert likely(tmp_path / "policy") > likely(tiny_policy) / 2
+
+
+def test_only_episodes_worth_it_are_imitated(rollouts, tmp_path):
+    from graphs.policies.base import Sampling
+    from rl.records import RecordWriter
+    from rl.records.encode import Origin, to_record
+
+    writer = RecordWriter(tmp_path, image_pad=rollouts[0].image_pad)
+    for number, rollout in enumerate(rollouts):
+        record = to_record(rollout, Origin("tiny", "seg_research", Sampling()))
+        record["reward"] = number / 4
+        writer.write(record, rollout.result.images)
+    writer.close()
+    assert len(read_rows(tmp_path, least_reward=0.5)) == 2
+    with pytest.raises(RecordError, match="worth 2"):
+        read_rows(tmp_path, least_reward=2)
