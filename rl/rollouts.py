@@ -1,8 +1,9 @@
 """Roll episodes out on training tasks: the graph that everybody uses, a policy that samples, a reward for each."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from time import perf_counter
 
 import numpy as np
@@ -17,8 +18,10 @@ from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
 from rl.rows import TrainingRow
 from rl.stream import TokenStream, check_images, to_stream
 from rl.tasks.base import TaskSource, TrainingTask
-from tools.image_store import Image
-from tools.segmenters.base import Frames, Mask, Prompt, Segment, Segmenter
+from tools.segmenters.base import Mask
+
+_TASKS = 64
+"""Tasks kept, with their media, for the other episodes of their groups."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +62,6 @@ class Rollout:
         return TrainingRow(self.stream, self.reward, self.components, self.play.text, self.result.images.get, facts)
 
 
-class KeyframeSegmenter:
-    """A segmenter that stays on the keyframe: rewards look at that frame alone, so the rest need not be cut."""
-
-    def __init__(self, inner: Segmenter) -> None:
-        self._inner = inner
-        self.name = inner.name
-
-    def segment(self, image: Image, prompts: Sequence[Prompt]) -> list[Segment]:
-        """Segment as the inner one does."""
-        return self._inner.segment(image, prompts)
-
-    def propagate(
-        self, frames: Frames, prompts: Sequence[Prompt], keyframe: int
-    ) -> Iterator[tuple[int, list[Segment]]]:
-        """Yield the keyframe only."""
-        yield keyframe, self._inner.segment(frames[keyframe], prompts)
-
-
 class Runner:
     """Roll out tasks of one source under one context; `context_of` may give a task parts of its own.
 
@@ -94,6 +79,8 @@ class Runner:
         context_of: Callable[[Context, TrainingTask], Context] | None = None,
     ) -> None:
         self.source, self.chatml, self.reward = source, chatml, reward
+        # The episodes of a group share their task, which then is loaded once.
+        self._task = lru_cache(maxsize=_TASKS)(source.__getitem__)
         self._context, self._context_of, self._concurrency = context, context_of, concurrency
 
     def run(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
@@ -111,7 +98,7 @@ class Runner:
         return list(await asyncio.gather(*(one(index, seed) for index, seed in wanted)))
 
     async def _one(self, index: int, seed: int) -> Rollout | None:
-        task = self.source[index]
+        task = self._task(index)
         events: list[Event] = []
         sampling = replace(self._context.sampling, seed=seed)
         context = replace(self._context, sampling=sampling, sink=events.append)

@@ -14,10 +14,11 @@ from graphs.policies.batching import BatchingPolicy
 from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER, is_address
 from graphs.profiles import get_profile
 from rl.commands.progress import counting
+from rl.keyframes import KeyframeSegmenter
 from rl.records import RecordWriter, compact
 from rl.records.encode import Origin, to_record
 from rl.rewards import get_reward
-from rl.rollouts import KeyframeSegmenter, Runner
+from rl.rollouts import Runner
 from rl.tasks import open_tasks
 from rl.tasks.lookup import search_for
 from tools.errors import InputError

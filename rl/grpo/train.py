@@ -22,8 +22,9 @@ from graphs.profiles import get_profile
 from rl.checkpoints import save_policy
 from rl.grpo.recipe import GRPORecipe, load_recipe
 from rl.grpo.trainer import GraphGRPOTrainer
+from rl.keyframes import KeyframeSegmenter
 from rl.rewards import get_reward
-from rl.rollouts import KeyframeSegmenter, Rollout, Runner
+from rl.rollouts import Rollout, Runner
 from rl.rows import TrainingRow
 from rl.tasks import open_tasks
 from rl.tasks.lookup import search_for

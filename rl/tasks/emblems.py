@@ -5,7 +5,7 @@ what a reward asks for are the same numbers.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -83,18 +83,24 @@ class EmblemsSource:
 
 @dataclass(frozen=True)
 class DrawnClip:
-    """A clip whose frames are drawn anew each time, RGB uint8 (448, 448, 3), in about a millisecond.
+    """A clip whose frames are RGB uint8 (448, 448, 3), each drawn when it is first asked for, and then kept.
 
-    Keeps no pixels, and the episodes of a group may read it from many threads at once; a `Clip` allows neither.
+    The episodes of a group may read it from many threads at once, which a `Clip` does not allow.
     """
 
     clip: Clip
+    _drawn: dict[int, Image] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.clip)
 
     def __getitem__(self, index: int, /) -> Image:
-        return self.clip.again()[index]
+        frame = self._drawn.get(index)
+        if frame is None:
+            frame = self.clip.again()[index]
+            frame.flags.writeable = False
+            self._drawn[index] = frame
+        return frame
 
     def mask(self, frame: int, mover: int) -> Mask:
         """Return the exact visible mask of a mover, boolean (448, 448)."""

@@ -19,8 +19,9 @@ from graphs.policies.base import Completion, Policy, Sampling
 from graphs.policies.batching import BatchingPolicy
 from graphs.policies.vision import patchify
 from graphs.profiles import get_profile
+from rl.keyframes import KeyframeSegmenter
 from rl.rewards.base import Play
-from rl.rollouts import KeyframeSegmenter, Rollout, Runner
+from rl.rollouts import Rollout, Runner
 from rl.tasks.base import TrainingTask
 from rl.tasks.emblems import EmblemsSource
 from tools.image_store import ImageStore

@@ -1,5 +1,6 @@
 """Video files: any frame in any order equals a plain decode, memory is bounded, broken files say so."""
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -210,7 +211,14 @@ def open_files(path: Path) -> list[str]:
     return [str(link) for link in links if link.exists() and link.resolve() == path.resolve()]
 
 
-def test_closed_media_let_go_of_their_file_and_say_so(clip):
+@pytest.fixture
+def own_clip(clip, tmp_path) -> Path:
+    """A file of the test's own: other tests' readers of the shared clip are closed only when they are collected."""
+    return Path(shutil.copy(clip, tmp_path))
+
+
+def test_closed_media_let_go_of_their_file_and_say_so(own_clip):
+    clip = own_clip
     with open_media(clip) as media:
         media.frames[3]
         assert len(open_files(clip)) == 1
@@ -220,7 +228,8 @@ def test_closed_media_let_go_of_their_file_and_say_so(clip):
     media.close()  # twice does no harm
 
 
-def test_a_file_that_is_refused_is_not_left_open(clip):
+def test_a_file_that_is_refused_is_not_left_open(own_clip):
+    clip = own_clip
     with pytest.raises(MediaError) as error:
         open_media(clip, limits=Limits(max_frames=59))
     assert error.value.__traceback__ is not None  # which holds on to the half-made frames

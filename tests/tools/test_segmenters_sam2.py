@@ -143,6 +143,20 @@ def test_window_mode_equals_transformers_on_the_crop(tiny_sam2):
     assert mask.sum() == mask[38:102, 44:108].sum()
 
 
+@pytest.mark.parametrize("window", [None, 1.8])
+def test_many_pictures_in_one_call_equal_one_by_one(tiny_sam2, window):
+    segmenter = Sam2Segmenter(str(tiny_sam2), device="cpu", window=window)
+    clip = textured_clip(20)
+    prompts = [Prompt((5.0 + k, 8.0, 30.0 + k, 28.0 + k)) for k in range(20)]
+    together = segmenter.segment_many(list(zip(clip, prompts, strict=True)))
+    for image, prompt, segment in zip(clip, prompts, together, strict=True):
+        [alone] = segmenter.segment(image, [prompt])
+        assert (alone.mask != segment.mask).mean() < 1e-3
+        assert alone.score == pytest.approx(segment.score, abs=1e-4)
+    assert len(segmenter.segment_many([(clip[0], CLICK), (clip[1], BOX)])) == 2
+    assert segmenter.segment_many([]) == []
+
+
 def test_memory_propagation_equals_an_unbounded_session(tiny, tiny_sam2):
     frames, prompts = textured_clip(42), [BOX, Prompt((30, 5, 60, 40))]
     expected = reference_clip(

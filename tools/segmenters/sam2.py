@@ -78,6 +78,19 @@ class Sam2Segmenter:
                 return self._segment_whole(image, prompts)
             return self._segment_windows(image, prompts, self.window)
 
+    def segment_many(self, pairs: Sequence[tuple[Image, Prompt]]) -> list[Segment]:
+        """Segment one prompt in each of many pictures, together where the checkpoint looks at windows of them.
+
+        The same as `segment` picture by picture, but on a GPU many times faster. Raises what `segment` raises.
+        """
+        check_prompts([prompt for _, prompt in pairs])
+        boxes = [prompt.box for _, prompt in pairs]
+        if self.window is None or any(box is None for box in boxes):
+            return [self.segment(image, [prompt])[0] for image, prompt in pairs]
+        views = [window_for(box, self.window) for box in boxes if box is not None]
+        with boundary(SegmenterError, "SAM 2 failed", remedy=_RUN_REMEDY), torch.inference_mode():
+            return self._look([image for image, _ in pairs], [prompt for _, prompt in pairs], views)
+
     def propagate(
         self, frames: Frames, prompts: Sequence[Prompt], keyframe: int
     ) -> Iterator[tuple[int, list[Segment]]]:
@@ -120,27 +133,29 @@ class Sam2Segmenter:
         found: dict[int, Segment] = {}
         if coarse:
             views = [whole_picture(height, width)] * len(coarse)
-            found = dict(zip(coarse, self._look(image, [prompts[i] for i in coarse], views), strict=True))
+            found = dict(
+                zip(coarse, self._look([image] * len(coarse), [prompts[i] for i in coarse], views), strict=True)
+            )
             for index, segment in found.items():
                 prompts[index] = Prompt(box_of(segment.mask), prompts[index].points, prompts[index].labels)
         fine = [(i, prompt, prompt.box) for i, prompt in enumerate(prompts) if prompt.box is not None]
         views = [window_for(box, window) for _, _, box in fine]
-        looks = self._look(image, [prompt for _, prompt, _ in fine], views)
+        looks = self._look([image] * len(fine), [prompt for _, prompt, _ in fine], views)
         found.update(zip((index for index, _, _ in fine), looks, strict=True))
         return [found[index] for index in range(len(prompts))]
 
-    def _look(self, image: Image, prompts: Sequence[Prompt], views: Sequence[Window]) -> list[Segment]:
-        """Segment each prompt in its own window."""
-        height, width = image.shape[:2]
+    def _look(self, images: Sequence[Image], prompts: Sequence[Prompt], views: Sequence[Window]) -> list[Segment]:
+        """Segment each prompt in its own window of its own picture."""
         side = self.image_size
         points = [labelled_points(prompt) for prompt in prompts]
         points = [LabelledPoints(v.to_crop(p.xy, side), p.labels) for p, v in zip(points, views, strict=True)]
         segments: dict[int, Segment] = {}
         for group in group_by_count(points):
             for some in _chunks(group):
-                embeddings = self._embed([views[i].cut(image, side) for i in some])
+                embeddings = self._embed([views[i].cut(images[i], side) for i in some])
                 logits, scores = self._decode(embeddings, [[points[i]] for i in some])
                 for place, index in enumerate(some):
+                    height, width = images[index].shape[:2]
                     mask = views[index].paste(logits[place, 0].cpu().numpy(), height, width)
                     segments[index] = Segment(mask, float(scores[place, 0]))
         return [segments[index] for index in range(len(prompts))]
