@@ -10,7 +10,7 @@ from rl.commands.check import check
 from rl.commands.record import record
 from rl.commands.score import score
 from rl.commands.show import show
-from tools.errors import SegscoutError
+from tools.errors import InputError, SegscoutError
 
 app = typer.Typer(name="rl", help="Train the policy on the graph's own episodes.", no_args_is_help=True)
 app.command()(record)
@@ -42,7 +42,10 @@ def grpo(
     minutes: Annotated[float, typer.Option(help="Stop after so many minutes.")] = 0,
 ) -> None:
     """Let a policy learn by reward, on groups of its own episodes."""
-    from rl.grpo.train import main as train
+    try:
+        from rl.grpo.train import main as train
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed.", remedy="Run `pip install 'segscout[train]'`.") from error
 
     train(recipe, policy, out, device, reward, minutes)
 

@@ -58,6 +58,9 @@ class Rollout:
             "answered": float(self.result.ending.answered),
             "searches": float(usage.searches),
             "turns": float(usage.turns),
+            "seconds": self.seconds,
+            "reward_seconds": self.reward_seconds,
+            **{f"seconds_{node}": seconds for node, seconds in usage.seconds.items()},
         }
         return TrainingRow(self.stream, self.reward, self.components, self.play.text, self.result.images.get, facts)
 

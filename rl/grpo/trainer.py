@@ -5,6 +5,7 @@ model (TRL would render them again, and drops all pictures of a batch without a 
 """
 
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -68,8 +69,10 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate(self, prompts: list[str]) -> tuple[Any, ...]:
         """Roll out one episode per prompt, which names a task; see TRL for the eight values."""
         group = self.num_generations if self.model.training else self.num_generations_eval
+        start = perf_counter()
         rows = self._roll_out([int(prompt) for prompt in prompts])
         rows = refill(rows, group, self.refills, lambda tasks: self._groups(tasks, group), self._next_task)
+        self._log_metric("seconds/rollouts", perf_counter() - start)
         streams = [row.stream for row in rows]
         self._pictures = self._collect_pictures(rows)
         self._note(rows)
