@@ -35,6 +35,11 @@ class KeyframeSegmenter:
         self._busy = threading.Lock()
         self.name = inner.name
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the segmenter."""
+        return self._waiting.qsize()
+
     def segment(self, image: Image, prompts: Sequence[Prompt]) -> list[Segment]:
         """Segment as the inner one does."""
         if self._many is None:

@@ -18,7 +18,8 @@ def patchify(image: Image, patch: int = 16, merge: int = 2) -> Tensor:
     Values are scaled to -1..1; patches come in blocks of merge x merge, the still picture doubled in time.
     """
     height, width = image.shape[0] // patch, image.shape[1] // patch
-    scaled = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float() / 127.5 - 1.0
+    own = np.array(image, order="C")  # a copy: torch takes no array that must not be written
+    scaled = torch.from_numpy(own).permute(2, 0, 1).float() / 127.5 - 1.0
     blocks = scaled.view(3, height // merge, merge, patch, width // merge, merge, patch)
     patches = blocks.permute(1, 4, 2, 5, 0, 3, 6).reshape(height * width, 3, 1, patch, patch)
     return patches.expand(-1, -1, 2, -1, -1).reshape(height * width, -1)

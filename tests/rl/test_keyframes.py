@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,21 +14,21 @@ from tools.errors import SegmenterError
 from tools.segmenters.base import Prompt, Segment
 
 
-class Slow:
-    """Cuts the box; each call takes a while, however many pictures it is given."""
+class Held:
+    """Cuts the box; its first call lasts until it is released."""
 
-    name = "slow"
+    name = "held"
 
     def __init__(self, broken: bool = False) -> None:
-        self.calls, self.broken, self.lock = [], broken, threading.Lock()
+        self.calls, self.broken, self.lock, self.released = [], broken, threading.Lock(), threading.Event()
 
     def segment(self, image, prompts):
         return self.segment_many([(image, prompt) for prompt in prompts])
 
     def segment_many(self, pairs):
         assert self.lock.acquire(blocking=False), "one call at a time"
-        time.sleep(0.05)
         self.calls.append(len(pairs))
+        assert self.released.wait(20)
         self.lock.release()
         if self.broken:
             raise SegmenterError("it broke.", remedy="None.")
@@ -44,33 +46,44 @@ class Slow:
 
 def ask(segmenter: KeyframeSegmenter, number: int) -> list[Segment]:
     image = np.full((40, 40, 3), number, np.uint8)
-    prompts = [Prompt((k, 0.0, k + 5.0, number + 1.0)) for k in range(number % 3)]
-    [(frame, segments)] = segmenter.propagate([image] * 9, prompts, 4)
+    left = float(number % 3)
+    [(frame, segments)] = segmenter.propagate([image] * 9, [Prompt((left, 0.0, left + 5.0, float(number)))], 4)
     assert frame == 4
     return segments
 
 
-def test_everyone_gets_their_own_masks_and_few_calls_are_made():
-    inner = Slow()
+def all_ask(inner: Held, what: Callable[[KeyframeSegmenter, int], Any]) -> list[Any]:
+    """Sixteen threads ask; the segmenter is released when every one of them waits or is being served."""
     segmenter = KeyframeSegmenter(inner)
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda number: ask(segmenter, number), range(32)))
-    for number, segments in enumerate(found):
-        assert len(segments) == number % 3
-        for k, segment in enumerate(segments):
-            assert segment.mask.sum() == 5 * (number + 1)
-            assert segment.mask[0, k]
-            assert segment.score == number / 255
-    assert len(inner.calls) < 12
+        asked = [pool.submit(what, segmenter, number) for number in range(1, 17)]
+        while not inner.calls or sum(inner.calls) + segmenter.waiting < 16:
+            time.sleep(0.002)
+        inner.released.set()
+        return [one.result(20) for one in asked]
+
+
+def test_everyone_gets_their_own_mask_in_two_calls():
+    inner = Held()
+    for number, segments in enumerate(all_ask(inner, ask), 1):
+        [segment] = segments
+        assert segment.mask.sum() == 5 * number
+        assert segment.mask[0, number % 3]
+        assert segment.score == number / 255
+    assert len(inner.calls) <= 2
+    assert sum(inner.calls) == 16
 
 
 def test_a_failure_reaches_everyone_who_waited():
-    segmenter = KeyframeSegmenter(Slow(broken=True))
-
-    def fails(number: int) -> bool:
+    def fails(segmenter: KeyframeSegmenter, number: int) -> bool:
         with pytest.raises(SegmenterError, match="it broke"):
             ask(segmenter, number)
         return True
 
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(fails, range(8)))
+    assert all(all_ask(Held(broken=True), fails))
+
+
+def test_nothing_asked_is_nothing_answered():
+    inner = Held()
+    inner.released.set()
+    assert KeyframeSegmenter(inner).segment(np.zeros((9, 9, 3), np.uint8), []) == []
