@@ -1,7 +1,7 @@
 """Endless streams of batches for the two stages, rendered in worker processes; batch i depends on (seed, i) alone."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from evals.emblems.names import Split
+from evals.emblems.tasks import Ability
 from evals.emblems.world import make_world
 from graphs.conversation import Turn
 from graphs.dialects.seg_research import SegResearch
@@ -17,7 +18,7 @@ from rl.sft.batches import Batch, Shape, collate
 from rl.sft.perception import clip_sample, emblem_sample, picture_sample
 from rl.sft.samples import Pictures, jitter_coordinates, tokenise
 from rl.sft.tokenizer import NUMBERS, coordinate_openers, token_id
-from rl.sft.trajectories import Library, draw_trajectory
+from rl.sft.trajectories import MIX, Library, draw_trajectory
 
 Draw = Callable[[np.random.Generator, int], tuple[list[Turn], Pictures]]
 """Draw the sample of a row."""
@@ -46,6 +47,7 @@ class Stream(IterableDataset[Batch]):
     first: int = 0
     jitter: int = 0
     share: Share = Share(0, 1)
+    mix: Mapping[Ability, float] = field(default_factory=lambda: MIX)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -74,7 +76,7 @@ class Stream(IterableDataset[Batch]):
         world_seed = self.seed * 1_000_003 + number
         if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
-            return lambda rng, row: draw_trajectory(rng, library, self.dialect)
+            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix)
         world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots
         small, large = slots[view.image_size], slots[view.keyframe_size]
 

@@ -12,7 +12,7 @@ import shutil
 import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import typer
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from evals.emblems.tasks import Ability
 from graphs.dialects.seg_research import SegResearch
 from graphs.profiles import get_profile
 from rl.checkpoints import save_policy
@@ -31,6 +32,7 @@ from rl.sft.model import FastPolicy, PolicySize, make_policy
 from rl.sft.optimizers import Optimizers
 from rl.sft.streams import Share, Stream, loader
 from rl.sft.tokenizer import NUMBERS, SPECIAL, coordinate_openers, save_tokenizer, token_id, train_tokenizer
+from rl.sft.trajectories import MIX
 from rl.sft.vocabulary import sample_texts
 
 log = logging.getLogger("segscout.sft")
@@ -41,7 +43,8 @@ class Stage:
     """One stage: its data, its length (steps, or minutes if they end first) and its learning rate.
 
     `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
-    many units; `freeze` names the part of the model ("" for none) that keeps its weights.
+    many units; `freeze` names the part of the model ("" for none) that keeps its weights; `mix` says how often
+    trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty).
     """
 
     name: str
@@ -56,6 +59,7 @@ class Stage:
     slots: dict[int, int]
     jitter: int = 0
     freeze: str = ""
+    mix: dict[Ability, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +174,7 @@ class Trainer:
             first,
             stage.jitter,
             share,
+            stage.mix or MIX,
         )
         workers = max(1, self.recipe.workers // self.crew.size) if split == "train" else 0
         return iter(loader(stream, workers, pin=self.device.type == "cuda"))

@@ -1,6 +1,6 @@
 """Stage two: whole trajectories of the oracle, with real retrieval; observations are never trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +38,13 @@ class Library:
         return Library(world, world_knowledge(world))
 
 
-def draw_trajectory(rng: np.random.Generator, library: Library, dialect: Dialect) -> tuple[list[Turn], Pictures]:
+def draw_trajectory(
+    rng: np.random.Generator, library: Library, dialect: Dialect, mix: Mapping[Ability, float] = MIX
+) -> tuple[list[Turn], Pictures]:
     """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again."""
+    weights = np.array([mix.get(ability, 0.0) for ability in ABILITIES])
     while True:
-        ability = ABILITIES[int(rng.choice(len(ABILITIES), p=[MIX[a] for a in ABILITIES]))]
+        ability = ABILITIES[int(rng.choice(len(ABILITIES), p=weights / weights.sum()))]
         frames = 1 if rng.random() < SINGLE_IMAGE_SHARE else 16
         task = draw_task(rng, library.world, ability, "", frames)
         search = bool(rng.random() >= NO_SEARCH_SHARE) or (task.team is not None and ability == "absent")

@@ -122,3 +122,11 @@ def test_clip_and_emblem_samples() -> None:
     turns, pictures = emblem_sample(np.random.default_rng(0), world, view)
     assert pictures.images[0].shape == (view.image_size, view.image_size, 3)
     assert turns[2].text.removeprefix("A ").rstrip(".") in {team.emblem.phrase for team in world.teams}
+
+
+def test_a_mix_decides_which_abilities_are_drawn(library):
+    dialect = PROFILE.make_dialect()
+    queries = [draw_trajectory(np.random.default_rng(i), library, dialect, {"in-video": 1.0})[0] for i in range(20)]
+    assert not any("text_search" in turn.text for turns in queries for turn in turns[2:])
+    searched = [draw_trajectory(np.random.default_rng(i), library, dialect, {"multi-hop": 3.0})[0] for i in range(20)]
+    assert sum(any("<search>" in turn.text for turn in turns[2:]) for turns in searched) > 15
