@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from evals.contexts import make_context, open_policy
@@ -23,6 +22,7 @@ from evals.emblems.names import Split, read_split
 from evals.emblems.scoring import EpisodeRecord
 from evals.emblems.summary import summarise
 from evals.emblems.tasks import EmblemTask
+from evals.progress import success_bar
 from graphs.context import Context
 from graphs.policies.replay import ReplayPolicy
 from graphs.profiles import profile_for
@@ -107,11 +107,11 @@ async def run_emblems(options: EmblemsOptions) -> dict[str, Any]:
     # "exact" cuts with the clip's own masks, so what is loaded in its place must only be cheap.
     segmenter = "grabcut" if options.exact else options.segmenter
     context = make_context(player, chosen, segmenter=segmenter, sam2_model=options.sam2_model, search=provider)
-    with _lines(options.out) as write, _progress(options.n) as show:
+    with _lines(options.out) as write, success_bar("emblems", options.n) as show:
 
         def note(record: EpisodeRecord) -> None:
             write(json.dumps(asdict(record)))
-            show(record)
+            show(record.success)
 
         start = perf_counter()
         own = _per_task(context, options)
@@ -157,24 +157,6 @@ def _lines(path: Path | None) -> Iterator[Callable[[str], None]]:
             file.flush()
 
         yield write
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[EpisodeRecord], None]]:
-    """Show on standard error how far it is, how long it will take, and how it goes so far."""
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("emblems", total=total)
-        seen: list[bool] = []
-
-        def show(record: EpisodeRecord) -> None:
-            seen.append(record.success)
-            progress.update(bar, advance=1, description=f"success {sum(seen) / len(seen):.0%}")
-
-        yield show
 
 
 def _tables(summary: dict[str, Any]) -> tuple[Table, str]:

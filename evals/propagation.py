@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evals.emblems.clips import FRAMES, Clip, make_clip
+from evals.emblems.clips import FRAMES, Clip
 from evals.emblems.oracle import clearest_frame
 from evals.emblems.sprites import SHAPES
 from evals.emblems.tasks import shown_frames
-from evals.emblems.world import ALL_EMBLEMS
 from evals.metrics.clips import ClipScore, score_clip
-from evals.segmenters import LEAST_SHARE, compare, jittered, mean_line, whole_area
+from evals.segmenters import LEAST_SHARE, compare, draw_clip, jittered, mean_line, whole_area
 from tools.segmenters.base import Box, Prompt, Segmenter
 from tools.segmenters.prompts import box_of
 
@@ -41,12 +40,7 @@ def clip_cases(count: int, *, seed: int, jitter: float, frames: int = FRAMES) ->
     number = 0
     while number < count:
         wanted = SHAPES[number % len(SHAPES)]
-        same = [emblem for emblem in ALL_EMBLEMS if emblem.shape == wanted]
-        emblems = [same[int(rng.integers(len(same)))]]
-        emblems += [ALL_EMBLEMS[int(i)] for i in rng.integers(len(ALL_EMBLEMS), size=int(rng.integers(3, 6)))]
-        order = rng.permutation(len(emblems))
-        clip = make_clip(rng, [emblems[i] for i in order], frames)
-        mover = int(np.flatnonzero(order == 0)[0])
+        clip, mover = draw_clip(rng, wanted, frames)
         keyframe = clearest_frame(clip, shown_frames(frames), mover)
         mask = clip.mask(keyframe, mover)
         box = box_of(mask)

@@ -18,7 +18,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from evals.emblems.clips import make_clip
+from evals.emblems.clips import Clip, make_clip
 from evals.emblems.sprites import SHAPES
 from evals.emblems.world import ALL_EMBLEMS
 from evals.metrics.intervals import bootstrap_mean
@@ -91,18 +91,22 @@ def jittered(rng: np.random.Generator, box: Box, pixels: float, height: int, wid
     return x1, y1, float(np.clip(x2, x1 + 4, width)), float(np.clip(y2, y1 + 4, height))
 
 
+def draw_clip(rng: np.random.Generator, shape: str, frames: int) -> tuple[Clip, int]:
+    """Draw a clip of 4 to 6 emblems of which one has `shape`; return it and the place of that one."""
+    same = [emblem for emblem in ALL_EMBLEMS if emblem.shape == shape]
+    emblems = [same[int(rng.integers(len(same)))]]
+    emblems += [ALL_EMBLEMS[int(i)] for i in rng.integers(len(ALL_EMBLEMS), size=int(rng.integers(3, 6)))]
+    order = rng.permutation(len(emblems))
+    return make_clip(rng, [emblems[i] for i in order], frames), int(np.flatnonzero(order == 0)[0])
+
+
 def emblem_cases(count: int, *, seed: int, jitter: float) -> Iterator[Case]:
     """Draw `count` emblems in fresh frames of 448 pixels, one case each, the shapes in turn; boxes are jittered."""
     rng = np.random.default_rng((0x5E65, seed))
     number = 0
     while number < count:
         wanted = SHAPES[number % len(SHAPES)]
-        same = [emblem for emblem in ALL_EMBLEMS if emblem.shape == wanted]
-        emblems = [same[int(rng.integers(len(same)))]]
-        emblems += [ALL_EMBLEMS[int(i)] for i in rng.integers(len(ALL_EMBLEMS), size=int(rng.integers(3, 6)))]
-        order = rng.permutation(len(emblems))
-        clip = make_clip(rng, [emblems[i] for i in order], 1)
-        place = int(np.flatnonzero(order == 0)[0])
+        clip, place = draw_clip(rng, wanted, 1)
         truth = clip.mask(0, place)
         box = box_of(truth)
         if box is None or truth.sum() < LEAST_SHARE * whole_area(clip.movers[place].size, wanted):

@@ -8,7 +8,7 @@ the query by strict JSON, the answer as it was scored.
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,6 +20,9 @@ from tools.errors import InputError, boundary
 _TURN_START = "<|im_start|>assistant\n"
 _TURN_END = "<|im_end|>"
 _KINDS = ("search", "keyframe", "answer", "malformed")
+
+
+AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
 
 class Step(BaseModel):
@@ -80,7 +83,7 @@ def replay_rollouts(path: Path, dialect: Dialect) -> ReplayReport:
 
     Raises InputError if the file is missing, empty, or not in the recorded format; the line is named.
     """
-    records = read_records(path)
+    records = read_records(path, Record)
     kinds: Counter[str] = Counter()
     disagree: list[Disagreement] = []
     turns = 0
@@ -103,18 +106,18 @@ def replay_rollouts(path: Path, dialect: Dialect) -> ReplayReport:
     return ReplayReport(len(records), turns, actions, turns - len(disagree), disagree)
 
 
-def read_records(path: Path) -> list[Record]:
-    """Read a rollouts file; InputError names the file and the line that cannot be read."""
+def read_records(path: Path, kind: type[AnyRecord]) -> list[AnyRecord]:
+    """Read a rollouts file, JSON lines of one kind; InputError names the file and the line that cannot be read."""
     remedy = "Give a .jsonl file of recorded Seg-ReSearch rollouts."
     if not path.is_file():
         raise InputError(f"there is no file {path}.", remedy=remedy)
-    records: list[Record] = []
+    records: list[AnyRecord] = []
     with boundary(InputError, f"cannot read {path}", remedy=remedy), path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             try:
-                records.append(Record.model_validate_json(line))
+                records.append(kind.model_validate_json(line))
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(str(key) for key in first["loc"]) or "JSON"

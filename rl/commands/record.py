@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from evals.progress import success_bar
 from graphs.context import Context
 from graphs.policies.base import Sampling
 from graphs.policies.batching import BatchingPolicy
 from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER, is_address
 from graphs.profiles import get_profile
-from rl.commands.progress import counting
 from rl.keyframes import KeyframeSegmenter
 from rl.records import RecordWriter, compact
 from rl.records.encode import Origin, to_record
@@ -82,12 +82,12 @@ def _write(runner: Runner, origin: Origin, options: RecordOptions, out: Path) ->
     writer = RecordWriter(out, image_pad=runner.chatml.image_pad)
     rewards: list[float] = []
     right = broken = 0
-    with counting("episodes", len(tasks) * options.group) as advance:
+    with success_bar("episodes", len(tasks) * options.group) as show:
         for start in range(0, len(tasks), _AT_ONCE):
             some = tasks[start : start + _AT_ONCE]
             wanted = [(task, options.seed + task * options.group + k) for task in some for k in range(options.group)]
             for number, rollout in enumerate(runner.run(wanted)):
-                advance()
+                show(rollout is not None and rollout.success)
                 if rollout is None:
                     broken += 1
                     continue

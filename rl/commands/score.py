@@ -8,9 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from graphs.replay import read_records
 from rl.rewards import get_reward
 from rl.rewards.seg_research import SegResearch
-from rl.rewards.seg_research_rollouts import count_matches, read_rollouts
+from rl.rewards.seg_research_rollouts import Rollout, count_matches
 from tools.errors import InputError
 
 
@@ -25,7 +26,7 @@ def score_rollouts(path: Path, reward: str) -> dict[str, Any]:
             f"rollouts with recorded components of the reward {chosen.name!r} are not known.",
             remedy="Only --reward seg-research has published rollouts.",
         )
-    found = count_matches(read_rollouts(path), chosen)
+    found = count_matches(read_records(path, Rollout), chosen)
     return {"records": found.records, "match": found.match}
 
 

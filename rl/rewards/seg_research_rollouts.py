@@ -9,18 +9,15 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from pydantic import BaseModel, Json, ValidationError
+from pydantic import BaseModel, Json
 
 from rl.rewards.base import FrameTruth, ObjectTruth, Play, PlayTurn, Truth, total
 from rl.rewards.seg_research import SegResearch, process_score
 from rl.rewards.seg_research_text import first_keyframe, first_text_query
-from tools.errors import InputError, boundary
 
 COMPONENTS = ("iou_score", "box_l1_score", "point_l1_score", "keyframe_score", "num_search", "process_score")
 TOLERANCE = 1e-9
-_REMEDY = "Give a .jsonl file of recorded Seg-ReSearch rollouts."
 _OBSERVATION = re.compile(r"(<\|im_end\|>\n<\|im_start\|>user\n.*?<\|im_start\|>assistant\n)", re.DOTALL)
 
 
@@ -68,26 +65,6 @@ def split_rollout(output: str) -> tuple[PlayTurn, ...]:
     """Split a decoded rollout into turns that join to exactly the same text; turn tokens go to the observations."""
     pieces = _OBSERVATION.split(output)
     return tuple(PlayTurn("observation" if number % 2 else "policy", text) for number, text in enumerate(pieces))
-
-
-def read_rollouts(path: Path) -> list[Rollout]:
-    """Read a rollouts file (JSON lines); InputError names the file and the line that cannot be read."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}.", remedy=_REMEDY)
-    rollouts: list[Rollout] = []
-    with boundary(InputError, f"cannot read {path}", remedy=_REMEDY), path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                rollouts.append(Rollout.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(key) for key in first["loc"]) or "JSON"
-                raise InputError(f"{path}, line {number}: {where}: {first['msg']}.", remedy=_REMEDY) from error
-    if not rollouts:
-        raise InputError(f"{path} holds no records.", remedy=_REMEDY)
-    return rollouts
 
 
 def count_matches(rollouts: Sequence[Rollout], reward: SegResearch) -> Matches:

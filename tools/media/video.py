@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 
@@ -36,7 +37,8 @@ class VideoFrames:
             options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
             self._container = av.open(str(path), options=options)
         self._closed = False
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._container.close)  # a file that is refused is not left open
             self._stream = _picture_stream(self._container, path.name)
             limits.check_frame(self._stream.codec_context.width, self._stream.codec_context.height, path.name)
             self._stream.thread_type = "AUTO"
@@ -55,9 +57,7 @@ class VideoFrames:
             self._capacity = max(2, limits.cache_bytes // max(1, first.width * first.height * 3 // 2))
             self.width, self.height = self._size[:: -1 if self._quarter_turns % 2 else 1]
             self.fps = self._mean_fps()
-        except BaseException:
-            self._container.close()
-            raise
+            undo.pop_all()
 
     def __len__(self) -> int:
         return len(self._times)

@@ -142,9 +142,7 @@ class Track:
         centre, size = _centre_size(view.box)
         returned = self._lost > 0
         self._seen, self._lost, self._hidden = view.box, 0, view.part < WHOLE or view.cut
-        if view.cut:
-            pass  # where the cut was made says nothing of the object's size or place
-        elif not self._hidden:
+        if not self._hidden:
             error = centre - self._centre
             # Back after a while: where it is now says nothing of its speed.
             self.velocity = np.zeros(2) if returned else self.velocity + (1 - SPEED_MEMORY) * error
@@ -152,7 +150,7 @@ class Track:
             self._area = 0.7 * self._area + 0.3 * float(np.count_nonzero(view.segment.mask))
             self._appearance.learn(image, view.segment.mask)
             self._outline = Outline(view.segment.mask)
-        else:
+        elif not view.cut:  # where a cut was made says nothing of the object's place
             # Partly hidden: what is seen lies within the whole, whose size is remembered.
             slack = np.maximum(self._size - size, 0) / 2
             self._centre = np.clip(self._centre, centre - slack, centre + slack)
