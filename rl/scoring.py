@@ -3,23 +3,15 @@
 import torch
 
 from graphs.policies.batching import BatchingPolicy
-from graphs.policies.vision import patchify
+from rl.pictures import pixel_inputs
 from rl.rows import TrainingRow
 
 
 def logprobs_of(policy: BatchingPolicy, row: TrainingRow, *, temperature: float = 1.0) -> list[float]:
     """Return the log-probability of every token of a row after those before it; 0 for the first."""
     model, stream = policy.model, row.stream
-    patch = policy.chatml.cell // 2
     ids = torch.tensor([stream.ids], device=model.device)
-    pixels = {}
-    if stream.images:
-        grid = [[1, image.height // patch, image.width // patch] for image in stream.images]
-        patches = torch.cat([patchify(row.picture(image.sha256), patch) for image in stream.images])
-        pixels = {
-            "pixel_values": patches.to(model.device, model.dtype),
-            "image_grid_thw": torch.tensor(grid, device=model.device),
-        }
+    pixels = pixel_inputs([row], policy.chatml, model.device)
     with torch.inference_mode():
         logits = model(
             input_ids=ids,

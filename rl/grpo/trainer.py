@@ -14,11 +14,11 @@ from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from graphs.policies.chatml import ChatML
-from graphs.policies.vision import patchify
 from rl.grpo.refill import refill
 from rl.grpo.shaping import Overlong
+from rl.pictures import pixel_inputs
 from rl.rows import RowSource, TrainingRow
-from rl.stream import StreamError, check_images
+from rl.stream import StreamError
 
 _TRIES = 3
 """How often an episode is played again if a part of the system broke."""
@@ -74,7 +74,8 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         rows = refill(rows, group, self.refills, lambda tasks: self._groups(tasks, group), self._next_task)
         self._log_metric("seconds/rollouts", perf_counter() - start)
         streams = [row.stream for row in rows]
-        self._pictures = self._collect_pictures(rows)
+        numbers = [len(stream.images) for stream in streams]
+        self._pictures = {**pixel_inputs(rows, self.chatml, self.accelerator.device), "num_images": numbers}
         self._note(rows)
         return (
             [list(stream.ids[: stream.prompt]) for stream in streams],
@@ -118,23 +119,6 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _worth(self, row: TrainingRow) -> float:
         penalty = self.overlong.penalty(sum(row.stream.mask)) if self.overlong else 0.0
         return row.reward - penalty
-
-    def _collect_pictures(self, rows: Sequence[TrainingRow]) -> dict[str, Any]:
-        """Lay out the pictures of all rows, as the model's forward wants them."""
-        for row in rows:
-            check_images(row.stream, self.chatml)
-        refs = [(ref, row.picture) for row in rows for ref in row.stream.images]
-        patch, device = self.chatml.cell // 2, self.accelerator.device
-        known: dict[str, Tensor] = {}
-        for ref, picture in refs:  # the episodes of a group share their frames: each goes to the device once
-            if ref.sha256 not in known:
-                known[ref.sha256] = patchify(picture(ref.sha256)).to(device)
-        grid = [[1, ref.height // patch, ref.width // patch] for ref, _ in refs]
-        return {
-            "pixel_values": torch.cat([known[ref.sha256] for ref, _ in refs]),
-            "image_grid_thw": torch.tensor(grid, device=device),
-            "num_images": [len(row.stream.images) for row in rows],
-        }
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)

@@ -15,12 +15,11 @@ from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 from trl import SFTConfig, SFTTrainer
 
 from graphs.policies.chatml import ChatML
-from graphs.policies.vision import patchify
 from rl.checkpoints import save_policy
+from rl.pictures import pixel_inputs
 from rl.records import RecordError, read_records
 from rl.records.decode import to_row
 from rl.rows import TrainingRow
-from rl.stream import check_images
 from tools.devices import choose_device
 from tools.errors import PolicyError, boundary
 
@@ -54,8 +53,7 @@ class Collator:
         Raises StreamError for a row whose pictures and image tokens do not belong together.
         """
         rows = [self._rows[place["row"]] for place in places]
-        for row in rows:
-            check_images(row.stream, self._chatml)
+        pixels = pixel_inputs(rows, self._chatml)
         length = max(len(row.stream.ids) for row in rows)
         ids = torch.full((len(rows), length), self._pad)
         labels = torch.full((len(rows), length), _IGNORED)
@@ -64,18 +62,13 @@ class Collator:
             own, size = torch.tensor(row.stream.ids), len(row.stream.ids)
             ids[number, :size], attended[number, :size] = own, 1
             labels[number, :size] = torch.where(torch.tensor(row.stream.mask).bool(), own, _IGNORED)
-        batch = {
+        return {
             "input_ids": ids,
             "attention_mask": attended,
             "labels": labels,
             "mm_token_type_ids": ((ids == self._chatml.image_pad) & attended.bool()).long(),
+            **pixels,
         }
-        refs = [(ref, row.picture) for row in rows for ref in row.stream.images]
-        if refs:
-            patch = self._chatml.cell // 2
-            batch["pixel_values"] = torch.cat([patchify(picture(ref.sha256), patch) for ref, picture in refs])
-            batch["image_grid_thw"] = torch.tensor([[1, ref.height // patch, ref.width // patch] for ref, _ in refs])
-        return batch
 
 
 def train_on_records(
