@@ -106,3 +106,11 @@ def test_a_huge_window_costs_no_more_than_the_picture():
     window = Window(-500_000, -500_000, 1_000_000)
     assert window.cut(ramp(), 64).shape == (64, 64, 3)
     assert window.paste(np.ones((8, 8)), HEIGHT, WIDTH).all()
+
+
+def test_a_window_that_nearly_fits_is_not_stretched():
+    """One row of 91 lies beyond the picture: too little to lose a row of the crop, but it must not stretch it."""
+    window, size = Window(x=30, y=0, side=91), 32
+    crop = window.cut(ramp(), size)[..., 1].astype(float)
+    places = window.from_crop(np.stack([np.full(size, 16.0), np.arange(size) + 0.5], axis=-1), size)[:, 1]
+    assert np.abs(crop[1:-2, 16] - 2 * places[1:-2]).max() <= 1.3

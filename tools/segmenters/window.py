@@ -104,7 +104,7 @@ def _place(window: Window, pixels: Image, size: int, fill: tuple[int, int, int])
     scale = size / window.side
     rows, columns = max(1, round((bottom - top) * scale)), max(1, round((right - left) * scale))
     resized = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    if (rows, columns) == (size, size):
+    if bottom - top == right - left == window.side:  # the whole window is visible, so nothing was rounded
         return np.asarray(resized, dtype=np.uint8)
     # Rounding to whole crop pixels would stretch the part a little; the affine map undoes that exactly.
     stretch_x, stretch_y = (right - left) * scale / columns, (bottom - top) * scale / rows
