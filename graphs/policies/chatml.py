@@ -6,6 +6,7 @@ kept exactly: the conversation only grows and is never re-rendered.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 
 from graphs.conversation import ImageRef, Turn
 from tools.errors import PolicyError
+
+_KNOWN_TURNS = 4096
+"""Turns whose ids are kept: a conversation grows, and its older turns are asked for again and again."""
 
 IMAGE_PAD = "<|image_pad|>"
 IMAGE_TEXT = f"<|vision_start|>{IMAGE_PAD}<|vision_end|>"
@@ -43,6 +47,7 @@ class ChatML:
         self.cell = cell
         (self.image_pad,) = encode(IMAGE_PAD)
         (self.end_of_turn,) = encode(END_OF_TURN)
+        self._turn = lru_cache(_KNOWN_TURNS)(self._encode_turn)
 
     def image_tokens(self, image: ImageRef) -> int:
         """Count the tokens of an image; PolicyError if its size is no multiple of the cell."""
@@ -73,17 +78,20 @@ class ChatML:
         ended = bool(sampled) and sampled[-1] == self.end_of_turn
         return self._encode("\n" if ended else f"{END_OF_TURN}\n")
 
-    def encode_turn(self, turn: Turn) -> list[int]:
+    def encode_turn(self, turn: Turn) -> tuple[int, ...]:
         """Encode one whole turn, header and end included; sampled ids are used as they are."""
+        return self._turn(turn)
+
+    def _encode_turn(self, turn: Turn) -> tuple[int, ...]:
         header, tail = f"<|im_start|>{turn.role}\n", f"{END_OF_TURN}\n"
         if turn.token_ids is not None:
-            return self.encode_header(turn.role) + list(turn.token_ids) + self.encode_tail(turn.token_ids)
+            return (*self.encode_header(turn.role), *turn.token_ids, *self.encode_tail(turn.token_ids))
         text = "".join(IMAGE_TEXT if isinstance(part, ImageRef) else part.text for part in turn.parts)
         runs = iter([self.image_tokens(part) for part in turn.parts if isinstance(part, ImageRef)])
         ids: list[int] = []
         for token in self._encode(header + text + tail):
             ids += [token] * next(runs) if token == self.image_pad else [token]
-        return ids
+        return tuple(ids)
 
 
 def rope_positions(ids: Sequence[int], image_pad: int, grids: Sequence[tuple[int, int]]) -> NDArray[np.int64]:

@@ -58,6 +58,8 @@ class GRPORecipe(_Part):
     search: bool = True
     knowledge: Path | None = None
     """The knowledge base to search, a folder; Emblems bring their own."""
+    budget: Mapping[str, int] = {}
+    """Limits of an episode in training (fields of `Budget`) that replace the profile's."""
     freeze: tuple[str, ...] = ()
     refills: int = 0
     overlong: OverlongPart | None = None

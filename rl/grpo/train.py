@@ -6,7 +6,8 @@ Run `python -m rl.grpo.train embedded-grpo --policy runs/early/policy --out runs
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from rl.rewards import get_reward
 from rl.rollouts import Rollout, Runner
 from rl.rows import TrainingRow
 from rl.tasks import open_tasks
+from rl.tasks.base import TaskSource
 from rl.tasks.lookup import search_for
 from tools.devices import choose_device
 from tools.errors import PolicyError, boundary
@@ -135,8 +137,9 @@ def run(recipe: GRPORecipe, out: Path, *, device: str | None = None) -> None:
         disable_tqdm=True,
         **recipe.trl,
     )
-    heat = config.temperature
-    runner = make_runner(recipe, policy, recipe.tasks.split, recipe.tasks.seed, recipe.tasks.n, heat, device)
+    tasks = recipe.tasks
+    source = open_tasks(tasks.source, tasks.data, split=tasks.split, seed=tasks.seed, n=tasks.n)
+    runner = make_runner(recipe, policy, source, Sampling(temperature=config.temperature), recipe.budget, device)
     trainer = GraphGRPOTrainer(
         model,
         OnlineRows(runner),
@@ -151,25 +154,30 @@ def run(recipe: GRPORecipe, out: Path, *, device: str | None = None) -> None:
     held_out = None
     if recipe.held_out is not None:
         part = recipe.held_out
-        held_out = make_runner(recipe, policy, part.split, part.seed, part.n, 0.0, device)
+        others = open_tasks(tasks.source, tasks.data, split=part.split, seed=part.seed, n=part.n)
+        held_out = make_runner(recipe, policy, others, Sampling(), {}, device)
     trainer.add_callback(Progress(recipe, held_out, policy, out))
     trainer.train()
     save_policy(model, out / "policy", like=Path(recipe.policy))
 
 
 def make_runner(
-    recipe: GRPORecipe, policy: BatchingPolicy, split: str, seed: int, n: int | None, heat: float, device: str | None
+    recipe: GRPORecipe,
+    policy: BatchingPolicy,
+    source: TaskSource,
+    sampling: Sampling,
+    limits: Mapping[str, int],
+    device: str | None,
 ) -> Runner:
-    """Return a runner of the recipe's tasks, sampling at temperature `heat`."""
+    """Return a runner of tasks as the recipe has them played; `limits` replace those of the profile's budget."""
     profile = get_profile(recipe.profile)
-    source = open_tasks(recipe.tasks.source, recipe.tasks.data, split=split, seed=seed, n=n)
     context = Context(
         policy=policy,
         dialect=profile.make_dialect(),
         segmenter=KeyframeSegmenter(load_segmenter(recipe.segmenter, device=device)),
         search=search_for(source, recipe.knowledge) if recipe.search else None,
-        budget=profile.budget,
-        sampling=Sampling(temperature=heat),
+        budget=replace(profile.budget, **limits),
+        sampling=sampling,
     )
     return Runner(source, context, policy.chatml, get_reward(recipe.reward))
 

@@ -48,6 +48,7 @@ class Stream(IterableDataset[Batch]):
     jitter: int = 0
     share: Share = Share(0, 1)
     mix: Mapping[Ability, float] = field(default_factory=lambda: MIX)
+    needless: float = 0.0
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -76,7 +77,7 @@ class Stream(IterableDataset[Batch]):
         world_seed = self.seed * 1_000_003 + number
         if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
-            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix)
+            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix, self.needless)
         world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots
         small, large = slots[view.image_size], slots[view.keyframe_size]
 

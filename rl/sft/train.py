@@ -44,7 +44,8 @@ class Stage:
 
     `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
     many units; `freeze` names the part of the model ("" for none) that keeps its weights; `mix` says how often
-    trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty).
+    trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty), `needless` how many of them
+    begin with a search that nothing needs.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Stage:
     jitter: int = 0
     freeze: str = ""
     mix: dict[Ability, float] = field(default_factory=dict)
+    needless: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +177,7 @@ class Trainer:
             stage.jitter,
             share,
             stage.mix or MIX,
+            stage.needless,
         )
         workers = max(1, self.recipe.workers // self.crew.size) if split == "train" else 0
         return iter(loader(stream, workers, pin=self.device.type == "cuda"))

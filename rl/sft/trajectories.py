@@ -13,6 +13,7 @@ from evals.emblems.world import World, make_world
 from graphs.actions import LookCloser, Search
 from graphs.conversation import Turn
 from graphs.dialects.base import Dialect, ShownFrame, ShownImage
+from graphs.dialects.seg_research import search_turn
 from rl.sft.samples import Pictures, said
 from tools.knowledge import KnowledgeBase
 from tools.media import resize_square
@@ -39,9 +40,17 @@ class Library:
 
 
 def draw_trajectory(
-    rng: np.random.Generator, library: Library, dialect: Dialect, mix: Mapping[Ability, float] = MIX
+    rng: np.random.Generator,
+    library: Library,
+    dialect: Dialect,
+    mix: Mapping[Ability, float] = MIX,
+    needless: float = 0.0,
 ) -> tuple[list[Turn], Pictures]:
-    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again."""
+    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again.
+
+    In a share `needless` of the trajectories the first turn is a search that the task does not need: what a careless
+    demonstrator does, for a start that reinforcement learning has something to mend in.
+    """
     weights = np.array([mix.get(ability, 0.0) for ability in ABILITIES])
     while True:
         ability = ABILITIES[int(rng.choice(len(ABILITIES), p=weights / weights.sum()))]
@@ -49,18 +58,20 @@ def draw_trajectory(
         task = draw_task(rng, library.world, ability, "", frames)
         search = bool(rng.random() >= NO_SEARCH_SHARE) or (task.team is not None and ability == "absent")
         guess = int(rng.integers(len(task.clip.movers)))
+        aside = task.clip.movers[guess].emblem.phrase if needless and search and rng.random() < needless else ""
         try:
-            return play(task, library, dialect, search=search, guess=guess)
+            return play(task, library, dialect, search=search, guess=guess, aside=aside)
         except OracleLostError:
             continue
 
 
 def play(
-    task: EmblemTask, library: Library, dialect: Dialect, *, search: bool = True, guess: int = 0
+    task: EmblemTask, library: Library, dialect: Dialect, *, search: bool = True, guess: int = 0, aside: str = ""
 ) -> tuple[list[Turn], Pictures]:
     """Play a task as the graph would, without the graph's machinery; returns the conversation and its pictures.
 
-    A test holds this against the graph itself: same turns, same pictures.
+    With `aside` it first searches for that, which no task needs. A test holds this against the graph itself: same
+    turns, same pictures.
     """
     view, pictures = dialect.view, Pictures()
     frames = shown_frames(len(task.clip), view.frames)
@@ -69,7 +80,8 @@ def play(
     turns = [said("system", dialect.system(search=search)), said("user", *dialect.task(task.query, shown))]
     observation = ""
     while True:
-        text = oracle.turn(observation)
+        text = search_turn("I look around first.", "text_search", aside) if aside else oracle.turn(observation)
+        aside = ""
         turns.append(said("assistant", text))
         action = dialect.parse(text)
         if isinstance(action, Search):

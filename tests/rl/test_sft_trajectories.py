@@ -130,3 +130,19 @@ def test_a_mix_decides_which_abilities_are_drawn(library):
     assert not any("text_search" in turn.text for turns in queries for turn in turns[2:])
     searched = [draw_trajectory(np.random.default_rng(i), library, dialect, {"multi-hop": 3.0})[0] for i in range(20)]
     assert sum(any("<search>" in turn.text for turn in turns[2:]) for turns in searched) > 15
+
+
+def test_a_careless_demonstrator_searches_first_for_what_nothing_needs(library):
+    dialect = PROFILE.make_dialect()
+    told = [draw_trajectory(np.random.default_rng(i), library, dialect, {"in-video": 1.0}, 0.5)[0] for i in range(40)]
+    searched = [turns for turns in told if "text_search" in turns[2].text]
+    assert 10 <= len(searched) <= 30
+    for turns in searched:
+        assert "<information>" in turns[3].text
+        assert isinstance(dialect.parse(turns[-1].text), Answer)
+        assert not any("text_search" in turn.text for turn in turns[4:])
+    # a conversation goes on behind it just as it would have begun
+    task = draw_task(np.random.default_rng(5), library.world, "one-hop", "x")
+    plain, _ = play(task, library, dialect)
+    aside, _ = play(task, library, dialect, aside="red plain star")
+    assert [turn.text for turn in aside[4:]] == [turn.text for turn in plain[2:]]
