@@ -42,9 +42,10 @@ def emblems(
     seed: Annotated[int, typer.Option(help="Any seed gives fresh clips and fresh names.")] = 0,
     n: Annotated[int, typer.Option(help="How many tasks, the five abilities in turn.")] = 100,
     policy: Annotated[
-        str, typer.Option(help="embedded, a folder, an address http://host:8000/v1, or oracle.")
+        str, typer.Option(help="embedded, a folder, http://host:8000/v1, tokens+http://host:8000, or oracle.")
     ] = "embedded",
     model: Annotated[str | None, typer.Option(help="Which of the models that the address serves.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Folder or hub id of what tokens+http serves.")] = None,
     profile: Annotated[str | None, typer.Option(help="What the checkpoint needs: embedded, qwen3-vl, …")] = None,
     segmenter: Annotated[str, typer.Option(help="sam2, grabcut, or exact (the true masks).")] = "sam2",
     sam2_model: Annotated[str | None, typer.Option(help="Another SAM 2: hub id or folder.")] = None,
@@ -60,6 +61,7 @@ def emblems(
         n=n,
         policy=policy,
         model=model,
+        checkpoint=checkpoint,
         profile=profile,
         segmenter=segmenter,
         sam2_model=sam2_model,
@@ -80,6 +82,7 @@ class EmblemsOptions:
     n: int
     policy: str
     model: str | None
+    checkpoint: str | None
     profile: str | None
     segmenter: str
     sam2_model: str | None
@@ -103,7 +106,11 @@ async def run_emblems(options: EmblemsOptions) -> dict[str, Any]:
     tasks = make_tasks(options.split, options.seed, options.n)
     provider = EmblemSearch(benchmark_world(options.split, options.seed)) if options.search else None
     chosen = profile_for(options.policy, options.profile)
-    player = ReplayPolicy(()) if options.oracle else await open_policy(options.policy, options.model)
+    player = (
+        ReplayPolicy(())
+        if options.oracle
+        else await open_policy(options.policy, options.model, checkpoint=options.checkpoint)
+    )
     # "exact" cuts with the clip's own masks, so what is loaded in its place must only be cheap.
     segmenter = "grabcut" if options.exact else options.segmenter
     context = make_context(player, chosen, segmenter=segmenter, sam2_model=options.sam2_model, search=provider)

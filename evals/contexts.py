@@ -10,13 +10,15 @@ from tools.segmenters import load_segmenter
 from tools.settings import read_settings
 
 
-async def open_policy(policy: str, model: str | None, api_key: str | None = None) -> Policy:
+async def open_policy(
+    policy: str, model: str | None, api_key: str | None = None, *, checkpoint: str | None = None
+) -> Policy:
     """Load a policy as `load_policy` does, and greet an endpoint first: better now than once an episode.
 
     `api_key` is SEGSCOUT_API_KEY, from the environment or `.env`, unless given.
     """
     key = read_settings().secret() if api_key is None and is_address(policy) else api_key
-    loaded = load_policy(policy, model=model, api_key=key)
+    loaded = load_policy(policy, model=model, api_key=key, checkpoint=checkpoint)
     if isinstance(loaded, OpenAIPolicy):
         await loaded.served_models()
     return loaded

@@ -6,6 +6,8 @@ from graphs.policies.base import Policy
 from tools.errors import InputError, PolicyError
 
 EMBEDDED = "embedded"
+TOKENS = "tokens+"
+"""What stands before the address of a vLLM server whose token endpoint is meant, not its chat endpoint."""
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 
 
@@ -14,19 +16,39 @@ def is_address(policy: object) -> bool:
     return isinstance(policy, str) and "://" in policy
 
 
+def is_token_address(policy: object) -> bool:
+    """Tell whether a policy is named by the address of a token endpoint, which gives ids and log-probabilities."""
+    return is_address(policy) and str(policy).startswith(TOKENS)
+
+
 def has_weights(folder: Path) -> bool:
     """Tell whether a folder holds a checkpoint, without importing torch."""
     return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 def load_policy(
-    policy: str | Path, *, model: str | None = None, device: str | None = None, api_key: str | None = None
+    policy: str | Path,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    api_key: str | None = None,
+    checkpoint: str | None = None,
 ) -> Policy:
     """Return the shipped policy, one in a checkpoint folder, or one behind an endpoint's address.
 
-    Heavy libraries are imported only by the one that is asked for; `model` and `api_key` are for endpoints only.
-    Raises InputError for a name that means nothing, PolicyError if weights are missing or broken.
+    http://host:8000/v1 is any chat endpoint. tokens+http://host:8000 is a vLLM server asked by token ids; `checkpoint`
+    is the folder or hub id of what it serves, by default the folder that it names. Heavy libraries are imported only by
+    the one that is asked for; `model` and `api_key` are for endpoints only. Raises InputError for a name that means
+    nothing, PolicyError if weights are missing or broken, or if a vLLM server cannot be reached.
     """
+    if is_token_address(policy):
+        from graphs.policies.vllm_tokens import VLLMTokenPolicy
+
+        return VLLMTokenPolicy(str(policy), checkpoint=checkpoint, model=model, api_key=api_key)
+    if checkpoint is not None:
+        raise InputError(
+            "a checkpoint is named, but no token endpoint.", remedy=f"Write the address as {TOKENS}http://host:8000."
+        )
     if is_address(policy):
         from graphs.policies.openai import OpenAIPolicy
 

@@ -44,7 +44,7 @@ class OpenAIPolicy:
         pause: float = 0.5,
         skip_special_tokens: bool = True,
     ) -> None:
-        self._url, self._endpoint = _addresses(base_url)
+        self._url, self._endpoint = split_address(base_url)
         self._asked_model = model
         self._model = model or ""
         self._api_key = api_key or "none"
@@ -132,10 +132,10 @@ class OpenAIPolicy:
                 reply = await self._client().chat.completions.with_raw_response.create(**request)
                 return read_completion(reply.content, stop)
             except (openai.OpenAIError, UnusableReplyError) as error:
-                if attempt >= self._retries or not _may_pass(error):
+                if attempt >= self._retries or not may_pass(error):
                     served = await self._served_now() if isinstance(error, openai.NotFoundError) else self._served
                     raise to_policy_error(error, self._endpoint, self._model, served) from error
-                await asyncio.sleep(_pause(error, self._pause, attempt))
+                await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
             attempt += 1
 
     async def _served_now(self) -> list[str]:
@@ -148,19 +148,21 @@ class OpenAIPolicy:
         """Return this event loop's client: pooled connections cannot outlive the loop that opened them."""
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            local = urlsplit(self._url).hostname in _LOOPBACK
             self._clients[loop] = openai.AsyncOpenAI(
                 base_url=self._url,
                 api_key=self._api_key,
                 timeout=self._timeout,
                 max_retries=0,  # ours below knows unusable replies too
-                http_client=openai.DefaultAsyncHttpxClient(trust_env=not local),  # no proxy on the way to this machine
+                http_client=openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(self._url)),
             )
         return self._clients[loop]
 
 
-def _addresses(base_url: str) -> tuple[str, str]:
-    """Return the base URL to call, with the customary /v1 if it has no path, and the same without credentials."""
+def split_address(base_url: str) -> tuple[str, str]:
+    """Return the base URL to call, with the customary /v1 if it has no path, and the same without credentials.
+
+    Raises InputError for what is no URL.
+    """
     parts = urlsplit(base_url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"{base_url!r} is no address of a policy.", remedy="Write it as http://host:8000/v1.")
@@ -169,7 +171,13 @@ def _addresses(base_url: str) -> tuple[str, str]:
     return parts._replace(path=path, query="", fragment="").geturl(), f"{parts.scheme}://{host}{path}"
 
 
-def _may_pass(error: Exception) -> bool:
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL names this machine, to which no proxy leads."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether a fault may be gone at the next try."""
     if isinstance(error, openai.APIStatusError):
         if error.code == "insufficient_quota":
             return False
@@ -177,7 +185,7 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, openai.APIConnectionError | UnusableReplyError)
 
 
-def _pause(error: Exception, first: float, attempt: int) -> float:
+def seconds_to_wait(error: Exception, first: float, attempt: int) -> float:
     """Return seconds to wait: what the server asks for, else doubling; both with jitter, so that clients spread."""
     asked = error.response.headers.get("retry-after", "") if isinstance(error, openai.APIStatusError) else ""
     seconds = float(asked) if asked.replace(".", "", 1).isdigit() else first * 2**attempt

@@ -106,7 +106,7 @@ def to_policy_error(error: Exception, endpoint: str, model: str, served: Sequenc
         case openai.APITimeoutError():
             return PolicyError(
                 f"{endpoint} gave no answer in time.",
-                remedy="Wait until the model has loaded, or in Python give OpenAIPolicy a longer timeout.",
+                remedy="Wait until the model has loaded, or in Python give the policy a longer timeout.",
             )
         case openai.APIConnectionError():
             return PolicyError(

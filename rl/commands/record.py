@@ -12,7 +12,8 @@ from evals.progress import success_bar
 from graphs.context import Context
 from graphs.policies.base import Sampling
 from graphs.policies.batching import BatchingPolicy
-from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER, is_address
+from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER, is_address, is_token_address
+from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from graphs.profiles import get_profile
 from rl.keyframes import KeyframeSegmenter
 from rl.records import RecordWriter, compact
@@ -23,6 +24,7 @@ from rl.tasks import open_tasks
 from rl.tasks.lookup import search_for
 from tools.errors import InputError
 from tools.segmenters import load_segmenter
+from tools.settings import read_settings
 
 _AT_ONCE = 64
 """Tasks that are rolled out before their episodes are written: what a killed run loses."""
@@ -38,6 +40,7 @@ class RecordOptions:
     n: int = 64
     group: int = 1
     policy: str = EMBEDDED
+    checkpoint: str | None = None
     profile: str = "embedded"
     reward: str = "segscout"
     temperature: float = 1.0
@@ -53,16 +56,16 @@ def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
     Raises InputError for options that cannot be, PolicyError if the policy cannot be loaded, RecordError if the folder
     cannot be written.
     """
-    if is_address(options.policy):
+    if is_address(options.policy) and not is_token_address(options.policy):
         raise InputError(
             "a chat endpoint gives no token ids, so nothing can be trained on what it says.",
-            remedy="Name a checkpoint folder, or embedded.",
+            remedy="Name a checkpoint folder, embedded, or a vLLM server as tokens+http://host:8000.",
         )
     if options.n < 1 or options.group < 1:
         raise InputError("there is nothing to roll out.", remedy="Give --n and --group of 1 or more.")
     source = open_tasks(options.task, options.data, options.split, options.seed, options.n)
     profile = get_profile(options.profile)
-    policy = BatchingPolicy.load(EMBEDDED_FOLDER if options.policy == EMBEDDED else options.policy)
+    policy = _load(options)
     sampling = Sampling(temperature=options.temperature)
     context = Context(
         policy=policy,
@@ -75,6 +78,13 @@ def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
     runner = Runner(source, context, policy.chatml, get_reward(options.reward))
     origin = Origin(options.policy, profile.dialect, sampling, options.split, 0, options.reward)
     return _write(runner, origin, options, out)
+
+
+def _load(options: RecordOptions) -> BatchingPolicy | VLLMTokenPolicy:
+    if is_token_address(options.policy):
+        return VLLMTokenPolicy(options.policy, checkpoint=options.checkpoint, api_key=read_settings().secret())
+    loaded: BatchingPolicy = BatchingPolicy.load(EMBEDDED_FOLDER if options.policy == EMBEDDED else options.policy)
+    return loaded
 
 
 def _write(runner: Runner, origin: Origin, options: RecordOptions, out: Path) -> dict[str, Any]:
@@ -109,7 +119,8 @@ def record(
     task: Annotated[str, typer.Option(help="emblems, ok-vos, reason-seg, …")] = "emblems",
     n: Annotated[int, typer.Option(help="How many tasks.")] = 64,
     group: Annotated[int, typer.Option(help="Episodes of each task, for GRPO from records.")] = 1,
-    policy: Annotated[str, typer.Option(help="embedded, or a checkpoint folder.")] = EMBEDDED,
+    policy: Annotated[str, typer.Option(help="embedded, a checkpoint folder, or tokens+http://host:8000.")] = EMBEDDED,
+    checkpoint: Annotated[str | None, typer.Option(help="Folder or hub id of what tokens+http serves.")] = None,
     profile: Annotated[str, typer.Option(help="What the checkpoint needs.")] = "embedded",
     reward: Annotated[str, typer.Option(help="segscout, seg-research, …")] = "segscout",
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
@@ -124,8 +135,8 @@ def record(
 ) -> None:
     """Roll episodes out and write one record each: tokens, log-probabilities, turns, rewards, pictures by sha256."""
     options = RecordOptions(
-        task=task, n=n, group=group, policy=policy, profile=profile, reward=reward, split=split, seed=seed,
-        temperature=temperature, segmenter=segmenter, search=search, data=data, knowledge=kb,
+        task=task, n=n, group=group, policy=policy, checkpoint=checkpoint, profile=profile, reward=reward, split=split,
+        seed=seed, temperature=temperature, segmenter=segmenter, search=search, data=data, knowledge=kb,
     )  # fmt: skip
     summary = record_episodes(options, out) | {"out": str(out)}
     typer.echo(json.dumps(summary)) if as_json else Console().print(summary)

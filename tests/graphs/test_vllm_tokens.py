@@ -1,0 +1,354 @@
+"""VLLMTokenPolicy: exactly our ids go out, exactly the sampled ones come in, and each picture travels once."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chat_server import Answer, error, hang, send
+from graph_stubs import clip, context
+from token_server import TokenServer, encode, scores, token_server, tokens
+
+from evals.contexts import open_policy
+from graphs.conversation import ImageRef, Text, Turn
+from graphs.dialects.seg_research import answer_turn, keyframe_turn
+from graphs.episode import Task, run_episode
+from graphs.policies import vllm_forms
+from graphs.policies.base import Completion, Sampling
+from graphs.policies.loading import EMBEDDED_FOLDER, load_policy
+from graphs.policies.vllm_pictures import PlacedPictures
+from graphs.policies.vllm_tokens import VLLMTokenPolicy
+from rl.commands.record import RecordOptions, record_episodes
+from rl.stream import check_images, to_stream
+from tools.errors import InputError, PolicyError
+from tools.image_store import ImageStore
+
+STOP = ("</search>", "</keyframe>", "</answer>")
+
+
+@pytest.fixture
+def server() -> Iterator[TokenServer]:
+    with token_server() as running:
+        yield running
+
+
+def policy(server: TokenServer, **settings: object) -> VLLMTokenPolicy:
+    return VLLMTokenPolicy(server.url, **({"retries": 2, "pause": 0.01, "timeout": 5.0} | settings))  # type: ignore[arg-type]
+
+
+def shown(images: ImageStore, *sides: int) -> Turn:
+    """A turn of pictures that all differ, with words between them."""
+    parts: list[Text | ImageRef] = [Text("Find it.")]
+    for number, side in enumerate(sides):
+        picture = np.random.default_rng(number).integers(0, 255, (side, 2 * side, 3), np.uint8)
+        parts += [Text(f"\n{number} "), ImageRef(images.put(picture), 2 * side, side)]
+    return Turn("user", tuple(parts))
+
+
+async def ask(policy: VLLMTokenPolicy, *turns: Turn, images: ImageStore | None = None) -> Completion:
+    conversation = turns or (Turn("user", (Text("hi"),)),)
+    return await policy.complete(
+        conversation, images or ImageStore(), max_tokens=50, stop=STOP, sampling=Sampling(temperature=0.5, seed=3)
+    )
+
+
+async def failure(policy: VLLMTokenPolicy, *turns: Turn, images: ImageStore | None = None) -> str:
+    with pytest.raises(PolicyError) as caught:
+        await ask(policy, *turns, images=images)
+    return str(caught.value)
+
+
+async def test_our_ids_go_out_and_theirs_come_in(server: TokenServer) -> None:
+    images = ImageStore()
+    asked = policy(server)
+    ours = [*encode("<answer> none  </answer>"), asked.chatml.end_of_turn]
+    sampled = Turn("assistant", (Text("<answer> none  </answer>"),), tuple(ours), tuple(scores(len(ours))))
+    talk = (Turn("system", (Text("Be brief."),)), shown(images, 32, 64), sampled, shown(images, 32))
+    server.says = ["<keyframe> 8 </keyframe>\n<answer>"]
+    completion = await ask(asked, *talk, images=images)
+    request = server.requests[0]
+    encoded = asked.chatml.encode(talk)
+    assert request["token_ids"] == list(encoded.ids)
+    assert [place["length"] for place in request["features"]["mm_placeholders"]["image"]] == [2, 8, 2]
+    assert request["model"] == "small"
+    assert request["sampling_params"] == {
+        "max_tokens": 50, "temperature": 0.5, "top_p": 1.0, "seed": 3, "logprobs": 0, "stop": list(STOP),
+        "stop_token_ids": [asked.chatml.end_of_turn], "include_stop_str_in_output": True,
+        "skip_special_tokens": False, "output_kind": 2,
+    }  # fmt: skip
+    ids = encode("<keyframe> 8 </keyframe>\n<answer>")
+    assert completion == Completion(
+        "<keyframe> 8 </keyframe>", "stop", len(encoded.ids), len(ids), tuple(ids), tuple(scores(len(ids)))
+    )
+
+
+async def test_the_end_of_turn_is_an_id_but_no_text(server: TokenServer) -> None:
+    asked = policy(server)
+    ids = [*encode("I do not know"), asked.chatml.end_of_turn]
+    server.says = [tokens(ids), tokens(ids[:-1], finish="length")]
+    completion = await ask(asked)
+    assert (completion.text, completion.token_ids) == ("I do not know", tuple(ids))
+    completion = await ask(asked)
+    assert (completion.text, completion.finish_reason) == ("I do not know", "length")
+
+
+async def test_a_growing_conversation_is_encoded_turn_by_turn(server: TokenServer) -> None:
+    asked = policy(server)
+    encoded: list[str] = []
+    slow = asked.chatml._encode
+    asked.chatml._encode = lambda text: encoded.append(text) or slow(text)  # type: ignore[assignment, func-returns-value]
+    talk = [Turn("user", (Text(f"question {number}"),)) for number in range(5)]
+    for number in range(5):
+        await ask(asked, *talk[: number + 1])
+    assert len(encoded) == 5
+
+
+# Pictures.
+
+
+async def test_pictures_travel_once(server: TokenServer) -> None:
+    images = ImageStore()
+    asked = policy(server)
+    turn = shown(images, 32, 64)
+    for _ in range(3):
+        await ask(asked, turn, images=images)
+    assert (server.renders, server.carried) == ([2], 2)
+    assert all(request["features"]["kwargs_data"]["image"] == [None, None] for request in server.requests)
+    await ask(asked, turn, shown(images, 32, 64, 32), images=images)
+    assert (server.renders, server.carried) == ([2, 1], 3)
+
+
+async def test_episodes_that_show_the_same_pictures_send_them_once(server: TokenServer) -> None:
+    asked = policy(server)
+    stores = [ImageStore() for _ in range(8)]
+    await asyncio.gather(*(ask(asked, shown(images, 32, 64), images=images) for images in stores))
+    assert (server.renders, server.carried, len(server.requests)) == ([2], 2, 8)
+
+
+def test_what_one_event_loop_sent_another_need_not(server: TokenServer) -> None:
+    images = ImageStore()
+    asked = policy(server)
+
+    async def once() -> None:
+        await ask(asked, shown(images, 32), images=images)
+        await asked.close()
+
+    asyncio.run(once())
+    asyncio.run(once())
+    assert server.renders == [1]
+
+
+@pytest.mark.parametrize("version", ["0.25.1", "0.31.0"])
+async def test_lost_pictures_are_sent_again(server: TokenServer, version: str) -> None:
+    server.version = version
+    images = ImageStore()
+    asked = policy(server)
+    await ask(asked, shown(images, 32, 64), images=images)
+    server.held.clear()
+    texts = await asyncio.gather(*(ask(asked, shown(images, 32, 64), images=images) for _ in range(8)))
+    assert {completion.text for completion in texts} == {"hello"}
+    assert server.carried == 4
+
+
+async def test_a_server_that_keeps_no_picture_is_told_of(server: TokenServer) -> None:
+    images = ImageStore()
+    server.says = [tokens([], finish="error")]
+    text = await failure(policy(server), shown(images, 32), images=images)
+    assert "broke the request off" in text
+    assert server.carried == 3
+
+
+async def test_a_picture_that_cannot_be_sent_fails_all_who_show_it(server: TokenServer) -> None:
+    images = ImageStore()
+    asked = policy(server, retries=0)
+    server.render_answers = [error(400, "at most 1 image"), send({"features": None})]
+    told = await asyncio.gather(*(failure(asked, shown(images, 32), images=images) for _ in range(3)))
+    assert all("at most 1 image" in text for text in told)
+    assert "rendered no pictures" in await failure(asked, shown(images, 32), images=images)
+    assert (await ask(asked, shown(images, 32), images=images)).text == "hello"
+
+
+async def test_other_image_tokens_than_ours_are_refused(server: TokenServer) -> None:
+    images = ImageStore()
+    server.extra_tokens = 1
+    text = await failure(policy(server), shown(images, 32), images=images)
+    assert "[3] tokens" in text
+    assert "checkpoint" in text
+
+
+async def test_whoever_waits_takes_over_from_an_episode_that_is_stopped() -> None:
+    images, calls, release = ImageStore(), 0, asyncio.Event()
+    ref = ImageRef(images.put(np.zeros((32, 32, 3), np.uint8)), 32, 32)
+
+    async def slow(refs: Sequence[ImageRef], images: ImageStore) -> list[str]:
+        nonlocal calls
+        calls += 1
+        await release.wait()
+        return ["name"]
+
+    pictures = PlacedPictures(slow)
+    first = asyncio.create_task(pictures.place([ref], images))
+    await asyncio.sleep(0)
+    second, third = (asyncio.create_task(pictures.place([ref], images)) for _ in range(2))
+    await asyncio.sleep(0)
+    third.cancel()
+    first.cancel()
+    release.set()
+    assert (await second)[ref.sha256].result() == "name"
+    assert calls == 2
+
+
+async def test_pictures_used_last_are_remembered() -> None:
+    images, sent = ImageStore(), []
+    refs = [ImageRef(images.put(np.full((32, 32, 3), i, np.uint8)), 32, 32) for i in range(3)]
+
+    async def send(refs: Sequence[ImageRef], images: ImageStore) -> list[str]:
+        sent.extend(refs)
+        return ["name"] * len(refs)
+
+    pictures = PlacedPictures(send, keep=2)
+    for at in (0, 1, 0, 2, 0, 1):
+        await pictures.place([refs[at]], images)
+    assert sent == [refs[0], refs[1], refs[2], refs[1]]
+
+
+# vLLM from 0.30 on.
+
+
+async def test_newer_servers_get_pictures_as_content_parts(server: TokenServer) -> None:
+    server.version = "0.31.0"
+    images = ImageStore()
+    asked = policy(server)
+    turn = shown(images, 32, 64)
+    completion = await ask(asked, turn, images=images)
+    assert completion.prompt_tokens == len(asked.chatml.encode((turn,)).ids)
+    assert server.renders == []
+    request = server.requests[0]
+    assert request["token_ids"].count(asked.chatml.image_pad) == 2
+    names = [part.sha256 for part in turn.parts if isinstance(part, ImageRef)]
+    assert request["content_parts"] == [{"type": "image_url", "uuid": name} for name in names]
+    assert [part["url"][:22] for part in server.sent[0]["content_parts"]] == ["data:image/png;base64,"] * 2
+    server.says = [tokens(encode("hello"), prompt_token_ids=[1, 2, 3])]
+    assert "another prompt" in await failure(asked, turn, images=images)
+
+
+async def test_a_prompt_of_another_length_is_refused(server: TokenServer) -> None:
+    server.says = [tokens(encode("hello"), prompt=7)]
+    assert "another prompt" in await failure(policy(server))
+
+
+# Every fault names the server and the remedy.
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        send(b"<html>proxy</html>", kind="text/html"),
+        send({"choices": []}),
+        send({"choices": [{"token_ids": [5], "finish_reason": "stop"}]}),
+        send({"choices": [{"token_ids": [], "logprobs": {"content": []}, "finish_reason": "stop"}]}),
+        send({"choices": "x" * 1000}, cut=200),
+        error(500, "CUDA out of memory"),
+        error(429, "slow down", Retry_After="0.02"),
+        lambda handler: handler.wfile.write(b"garbage\r\n\r\n"),
+        lambda handler: handler.connection.close(),
+    ],
+)
+async def test_faults_that_may_pass_are_tried_again(server: TokenServer, answer: Answer) -> None:
+    asked = policy(server, retries=1, timeout=0.5)
+    server.says = [answer]
+    text = await failure(asked)
+    assert server.url in text
+    assert len(server.requests) == 2
+    server.requests.clear()
+    server.says.append("hello")
+    assert (await ask(asked)).text == "hello"
+
+
+async def test_faults_that_stay_are_told_at_once(server: TokenServer) -> None:
+    server.says = [error(400, "maximum context length is 4096 tokens")]
+    assert "maximum context length" in await failure(policy(server))
+    assert len(server.requests) == 1
+    server.says = [error(404, "Not Found")]
+    assert "--enable-scale-out" in await failure(policy(server))
+    server.says = [error(401, "bad key sk-secret")]
+    assert "sk-secret" not in await failure(policy(server, api_key="sk-secret"))
+
+
+async def test_a_hanging_server(server: TokenServer) -> None:
+    server.says = [hang(2)]
+    assert "no answer in time" in await failure(policy(server, timeout=0.1, retries=1))
+
+
+def test_nobody_listens() -> None:
+    with pytest.raises(PolicyError, match=r"cannot be reached.*vllm serve"):
+        VLLMTokenPolicy("tokens+http://127.0.0.1:9")
+
+
+def test_a_model_must_be_chosen(server: TokenServer) -> None:
+    server.names = ["small", "large"]
+    with pytest.raises(PolicyError, match="serves small, large"):
+        policy(server)
+    assert "large" in policy(server, model="large").name
+    with pytest.raises(PolicyError, match="not 'huge'"):
+        policy(server, model="huge")
+
+
+def test_a_checkpoint_must_be_named_if_the_server_names_no_folder(server: TokenServer) -> None:
+    server.root = "Qwen/Qwen3-VL-4B-Instruct"
+    with pytest.raises(InputError, match="--checkpoint"):
+        policy(server)
+    assert policy(server, checkpoint=EMBEDDED_FOLDER).chatml.cell == 32
+
+
+# Its use.
+
+
+async def test_it_is_named_by_its_address(server: TokenServer) -> None:
+    opened = await open_policy(f"tokens+{server.url}", None, "")
+    assert isinstance(opened, VLLMTokenPolicy)
+    assert opened.name == f"small at {server.url}"
+    with pytest.raises(InputError, match="no token endpoint"):
+        load_policy(f"{server.url}/v1", checkpoint="x")
+
+
+async def test_an_episode_becomes_a_stream_to_train_on(server: TokenServer) -> None:
+    asked = policy(server)
+    server.says = [keyframe_turn("closer", 2), answer_turn("there", (0.1, 0.2, 0.5, 0.6), (0.2, 0.3))]
+    result = await run_episode(Task("the emblem", clip()), context(asked))
+    assert result.found
+    stream = to_stream(asked.chatml, result.conversation)
+    check_images(stream, asked.chatml)
+    assert list(stream.ids[: stream.prompt]) == server.requests[0]["token_ids"]
+    assert sum(stream.mask) == result.usage.completion_tokens
+    assert stream.ids[: len(server.requests[1]["token_ids"])] == tuple(server.requests[1]["token_ids"])
+    server.says = [error(400, "gone")]
+    result = await run_episode(Task("the emblem", clip()), context(asked))
+    assert server.url in result.failure["message"]  # type: ignore[index]
+
+
+def test_records_are_made_from_token_endpoints_only(server: TokenServer, tmp_path) -> None:
+    server.says = [keyframe_turn("closer", 1), answer_turn("there", (0.1, 0.2, 0.5, 0.6), (0.2, 0.3))] * 4
+    options = RecordOptions(policy=f"tokens+{server.url}", n=2, group=2, segmenter="grabcut")
+    summary = record_episodes(options, tmp_path / "records")
+    assert (summary["records"], summary["broken"]) == (4, 0)
+    with pytest.raises(InputError, match="tokens\\+http"):
+        record_episodes(replace(options, policy=f"{server.url}/v1"), tmp_path / "none")
+
+
+async def test_pictures_are_encoded_off_the_event_loop(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    loops: list[bool] = []
+    encode_picture: Callable[..., str] = vllm_forms.data_uri
+
+    def noting(image: object, image_format: str) -> str:
+        try:
+            loops.append(asyncio.get_running_loop().is_running())
+        except RuntimeError:
+            loops.append(False)
+        return encode_picture(image, image_format)
+
+    monkeypatch.setattr(vllm_forms, "data_uri", noting)
+    images = ImageStore()
+    await ask(policy(server), shown(images, 32), images=images)
+    assert loops == [False]
