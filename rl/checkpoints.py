@@ -8,26 +8,44 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoProcessor
 
+from tools.errors import PolicyError, boundary
+
+Weights = Mapping[str, Tensor]
 SHARD = "12MB"
+"""What a small policy is cut into, so that it may live in a repository."""
+_SMALL = 100_000_000
 _BESIDES = ("*.json", "*.jinja")
 _OWN = frozenset({"config.json", "model.safetensors.index.json", "training.json"})
 
 
-def save_policy(model: Any, folder: Path, *, like: Path | None = None) -> None:
-    """Write the weights as bfloat16 safetensors; tokenizer and templates are copied from the folder `like`.
+def save_policy(model: Any, folder: Path, like: str | Path | None = None, weights: Weights | None = None) -> None:
+    """Write the weights as bfloat16 safetensors, with the tokenizer, templates and sizes of the checkpoint `like`.
 
-    The output head is left out: it is tied to the token embeddings.
+    `like` is a folder or a hub id; `weights` replace the model's own (where it holds only a part of them). An output
+    head that is tied to the token embeddings is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder, state_dict=_half(model.state_dict()), max_shard_size=SHARD)
+    tied = bool(getattr(model.config, "tie_word_embeddings", False))
+    model.save_pretrained(folder, state_dict=_half(weights or model.state_dict(), tied), max_shard_size=_shard(model))
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "bfloat16"}, indent=1) + "\n")
-    if like is not None and like.is_dir() and like != folder:
-        for file in (file for pattern in _BESIDES for file in like.glob(pattern)):
-            if file.name not in _OWN:
-                shutil.copy(file, folder)
+    if like is None or Path(like) == folder:
+        return
+    if not Path(like).is_dir():
+        with boundary(PolicyError, f"loading {like} failed", remedy="Check the hub id."):
+            AutoProcessor.from_pretrained(like).save_pretrained(folder)
+        return
+    for file in (file for pattern in _BESIDES for file in Path(like).glob(pattern)):
+        if file.name not in _OWN:
+            shutil.copy(file, folder)
 
 
-def _half(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().to(torch.bfloat16) for name, tensor in weights.items() if name != "lm_head.weight"}
+def _half(weights: Weights, tied: bool) -> dict[str, Tensor]:
+    kept = {name: tensor for name, tensor in weights.items() if not (tied and name == "lm_head.weight")}
+    return {name: tensor.detach().to(torch.bfloat16) for name, tensor in kept.items()}
+
+
+def _shard(model: Any) -> str:
+    return SHARD if model.num_parameters() < _SMALL else "5GB"

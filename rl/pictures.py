@@ -1,20 +1,47 @@
-"""The pictures of training rows, as the forward pass of a Qwen3-VL model wants them."""
+"""The pictures of training rows, as the forward pass of a Qwen-VL model wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from transformers import AutoImageProcessor
 
 from graphs.policies.chatml import ChatML
 from graphs.policies.vision import patchify
 from rl.rows import TrainingRow
 from rl.stream import check_images
+from tools.errors import PolicyError, boundary
+from tools.image_store import Image
+
+Patches = Callable[[Image], Tensor]
+"""Cut an RGB picture, uint8 (height, width, 3), into the patches of one model family, float32 (patches, values)."""
 
 
-def pixel_inputs(rows: Sequence[TrainingRow], chatml: ChatML, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+def load_patches(checkpoint: str) -> Patches:
+    """Return how the model of a checkpoint (folder or hub id) cuts pictures; PolicyError if that cannot be read.
+
+    Qwen3-VL scales to -1..1 in patches of 16 pixels, which `patchify` does fast; others go by their own processor.
+    """
+    with boundary(PolicyError, f"loading {checkpoint} failed", remedy="Check the folder or the hub id."):
+        processor = AutoImageProcessor.from_pretrained(checkpoint)
+    halves = [0.5, 0.5, 0.5]
+    if list(processor.image_mean) == halves == list(processor.image_std) and processor.merge_size == 2:
+        return lambda image: patchify(image, processor.patch_size)
+
+    def cut(image: Image) -> Tensor:
+        patches: Tensor = processor(images=[image], do_resize=False, return_tensors="pt")["pixel_values"]
+        return patches
+
+    return cut
+
+
+def pixel_inputs(
+    rows: Sequence[TrainingRow], chatml: ChatML, device: torch.device | str = "cpu", patches: Patches | None = None
+) -> dict[str, Tensor]:
     """Return pixel_values, float32 (patches, values), and image_grid_thw (pictures, 3), in token order; {} without any.
 
-    Raises StreamError for a row whose pictures and image tokens do not belong together.
+    `patches` is how the model cuts pictures, by default as Qwen3-VL does. Raises StreamError for a row whose pictures
+    and image tokens do not belong together.
     """
     for row in rows:
         check_images(row.stream, chatml)
@@ -22,10 +49,11 @@ def pixel_inputs(rows: Sequence[TrainingRow], chatml: ChatML, device: torch.devi
     if not refs:
         return {}
     patch = chatml.cell // 2
+    cut = patches or (lambda image: patchify(image, patch))
     known: dict[str, Tensor] = {}
     for ref, picture in refs:  # the episodes of a group share their frames: each goes to the device once
         if ref.sha256 not in known:
-            known[ref.sha256] = patchify(picture(ref.sha256), patch).to(device)
+            known[ref.sha256] = cut(picture(ref.sha256)).to(device)
     grid = [[1, ref.height // patch, ref.width // patch] for ref, _ in refs]
     return {
         "pixel_values": torch.cat([known[ref.sha256] for ref, _ in refs]),

@@ -42,8 +42,27 @@ class OverlongPart(_Part):
     most: float = 1.0
 
 
+class SamplerPart(_Part):
+    """vLLM servers that sample, http://host:port each; without any, the trained model itself does, in process."""
+
+    urls: tuple[str, ...] = ()
+    model: str | None = None
+    """Which of the models that a server serves."""
+
+
+class StagePart(_Part):
+    """What one stage of several does differently; what it leaves out is as in the recipe, and `trl` adds to its own."""
+
+    name: str
+    profile: str | None = None
+    reward: str | None = None
+    tasks: TasksPart | None = None
+    minutes: float | None = None
+    trl: Mapping[str, Any] = {}
+
+
 class GRPORecipe(_Part):
-    """The whole run; `trl` holds fields of TRL's GRPOConfig as they are called there."""
+    """The whole run; `trl` holds fields of TRL's GRPOConfig, `lora` those of PEFT's LoraConfig (none: all weights)."""
 
     name: str
     reproduces: str
@@ -54,7 +73,12 @@ class GRPORecipe(_Part):
     seed: int
     tasks: TasksPart
     held_out: HeldOutPart | None = None
+    records: Path | None = None
+    """Logged groups to train on instead of fresh episodes (offline)."""
+    sampler: SamplerPart = SamplerPart()
     segmenter: str = "sam2"
+    sam2_model: str | None = None
+    """Another SAM 2 than the one that ships: hub id or folder."""
     search: bool = True
     knowledge: Path | None = None
     """The knowledge base to search, a folder; Emblems bring their own."""
@@ -64,10 +88,33 @@ class GRPORecipe(_Part):
     refills: int = 0
     overlong: OverlongPart | None = None
     parity_alarm: float = 0.05
+    concurrency: int = 256
+    """Episodes under way at once, in each process."""
+    save_every: int = 0
+    """Steps between checkpoints that a run which was cut off resumes from; 0 writes none."""
     minutes: float | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
     lora: Mapping[str, Any] | None = None
     trl: Mapping[str, Any] = {}
+    stages: tuple[StagePart, ...] = ()
+    """Runs one after the other, each beginning with the policy of the one before; none: one run."""
+
+    def staged(self) -> list["GRPORecipe"]:
+        """Return the recipe of each stage: this one if there are none."""
+        if not self.stages:
+            return [self]
+        own = {"profile", "reward", "tasks", "minutes"}
+        return [
+            self.model_copy(
+                update={
+                    "name": stage.name,
+                    "stages": (),
+                    "trl": {**self.trl, **stage.trl},
+                    **{field: getattr(stage, field) for field in own if getattr(stage, field) is not None},
+                }
+            )
+            for stage in self.stages
+        ]
 
     def shaping(self) -> Overlong | None:
         """Return the overlong shaping, None without."""

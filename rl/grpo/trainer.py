@@ -4,7 +4,7 @@ A small subclass of TRL's `GRPOTrainer`. It replaces how completions come to be 
 model (TRL would render them again, and drops all pictures of a batch without a word if one count is off).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 from graphs.policies.chatml import ChatML
 from rl.grpo.refill import refill
 from rl.grpo.shaping import Overlong
-from rl.pictures import pixel_inputs
+from rl.pictures import Patches, pixel_inputs
 from rl.rows import RowSource, TrainingRow
 from rl.stream import StreamError
 
@@ -35,7 +35,8 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     beyond a limit, `parity_alarm` is the largest mean difference between the sampler's and the trainer's
     log-probabilities that is still believed (None: the rows are older than the policy, so there is none to expect).
     With `behaviour` the sampler's log-probabilities are the old ones of the ratio: for rows that are not the policy's
-    latest.
+    latest, or that another engine sampled. `patches` is how the model cuts pictures (`load_patches`); `before_rollouts`
+    is called with the trainer, on every process, before episodes are asked for.
     """
 
     def __init__(
@@ -52,11 +53,14 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         parity_alarm: float | None = 0.05,
         behaviour: bool = False,
         peft_config: Any = None,
+        patches: Patches | None = None,
+        before_rollouts: Callable[[Any], None] | None = None,
     ) -> None:
         self.rows, self.chatml, self.seed, self.refills, self.overlong = rows, chatml, seed, refills, overlong
         self.parity_alarm, self.behaviour = parity_alarm, behaviour
+        self._patches, self._before_rollouts = patches, before_rollouts
         self._pictures: dict[str, Any] = {}
-        self._drawn = 0
+        self._drawn, self._drawn_at = 0, -1
         super().__init__(
             model=model,
             reward_funcs=[_reward],
@@ -70,12 +74,19 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """Roll out one episode per prompt, which names a task; see TRL for the eight values."""
         group = self.num_generations if self.model.training else self.num_generations_eval
         start = perf_counter()
+        if self._before_rollouts is not None:
+            self._before_rollouts(self)
+        self._log_metric("seconds/weights", perf_counter() - start)
+        start = perf_counter()
         rows = self._roll_out([int(prompt) for prompt in prompts])
         rows = refill(rows, group, self.refills, lambda tasks: self._groups(tasks, group), self._next_task)
         self._log_metric("seconds/rollouts", perf_counter() - start)
         streams = [row.stream for row in rows]
         numbers = [len(stream.images) for stream in streams]
-        self._pictures = {**pixel_inputs(rows, self.chatml, self.accelerator.device), "num_images": numbers}
+        self._pictures = {
+            **pixel_inputs(rows, self.chatml, self.accelerator.device, self._patches),
+            "num_images": numbers,
+        }
         self._note(rows)
         return (
             [list(stream.ids[: stream.prompt]) for stream in streams],
@@ -111,9 +122,11 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return self._seed() * 7919 % len(self.rows)
 
     def _seed(self) -> int:
-        """Return a seed that no other episode of this run has, on any process."""
-        self._drawn += 1
-        number = self.seed * 1_000_003 + self._drawn
+        """Return a seed that no other episode of this run has, on any process, and a resumed run has again."""
+        step = int(self.state.global_step)
+        self._drawn = self._drawn + 1 if step == self._drawn_at else 1
+        self._drawn_at = step
+        number = (self.seed * 1_000_003 + step) * 1_000_003 + self._drawn
         return number * int(self.accelerator.num_processes) + int(self.accelerator.process_index)
 
     def _worth(self, row: TrainingRow) -> float:

@@ -64,7 +64,7 @@ class Segscout:
         most = self.settings.max_faults
         return scores | {
             "process": scores["hit"] * _searched(play),
-            "wasted_searches": float(min(_wasted(play), most)),
+            "wasted_searches": float(min(wasted_searches(play), most)),
             "malformed_turns": float(min(play.facts.get("malformed", 0), most)),
             "no_answer": float(ending is None or not ending.answered),
         }
@@ -109,7 +109,7 @@ def _searched(play: Play) -> float:
     return min(play.useful, needed) / needed if needed else 1.0
 
 
-def _wasted(play: Play) -> int:
+def wasted_searches(play: Play) -> int:
     """Return how many searches brought nothing new, or were more than are needed where that is known."""
     useful = min(play.useful, len(play.truth.steps)) if play.truth.steps_known else play.useful
     return max(play.searches - useful, 0)

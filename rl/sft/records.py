@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import torch
 import typer
 from datasets import Dataset
-from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 from trl import SFTConfig, SFTTrainer
 
 from graphs.policies.chatml import ChatML
@@ -80,7 +80,7 @@ def train_on_records(
     """
     chosen = choose_device(device)
     with boundary(PolicyError, f"loading {checkpoint} failed", remedy="Check the folder or the hub id."):
-        model = Qwen3VLForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32)
+        model = AutoModelForImageTextToText.from_pretrained(checkpoint, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
 
     def encode(text: str) -> list[int]:
@@ -102,7 +102,7 @@ def train_on_records(
         data_collator=Collator(rows, chatml, tokenizer.pad_token_id or 0),
     )
     trainer.train()
-    save_policy(model, out / "policy", like=Path(checkpoint))
+    save_policy(model, out / "policy", like=checkpoint)
     history: list[dict[str, float]] = trainer.state.log_history
     return history
 

@@ -1,0 +1,111 @@
+"""Who samples the episodes of a training run, and how it gets the weights that were trained.
+
+`in-process` decodes with the very model that is trained; `vllm` asks servers, which read the weights again from a
+folder before each batch of episodes. The second is for models that one GPU does not hold twice.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from graphs.policies.base import Policy
+from graphs.policies.batching import BatchingPolicy
+from graphs.policies.chatml import ChatML
+from rl.grpo.recipe import GRPORecipe, SamplerPart
+from rl.grpo.weights import save_trained
+from rl.rollouts import Runner
+from rl.rows import TrainingRow
+from rl.weight_sync import ServerWeights
+from tools.errors import InputError
+
+
+class Sampler(Protocol):
+    """A policy that samples, kept at the weights of the trainer."""
+
+    policy: Policy
+    chatml: ChatML
+    exact: bool
+    """Whether its log-probabilities are the trainer's own, up to the order of additions."""
+
+    def update(self, trainer: Any) -> None:
+        """Take over the weights of a TRL trainer; every process calls it, before episodes are rolled out."""
+        ...
+
+
+class InProcessSampler:
+    """Decode with the trained model itself."""
+
+    exact = True
+
+    def __init__(self, model: Any, tokenizer: Any, name: str) -> None:
+        self._policy = BatchingPolicy(model, tokenizer, name=name)
+        self.policy: Policy = self._policy
+        self.chatml = self._policy.chatml
+
+    def update(self, trainer: Any) -> None:
+        """Drop pictures that other weights encoded."""
+        self._policy.forget()
+
+
+class VLLMSampler:
+    """Ask vLLM servers, each process one of them; all of them read new weights from the folder `served`."""
+
+    exact = False
+
+    def __init__(self, part: SamplerPart, checkpoint: str, served: Path, process: int) -> None:
+        from graphs.policies.vllm_tokens import VLLMTokenPolicy
+
+        policy = VLLMTokenPolicy(part.urls[process % len(part.urls)], checkpoint=checkpoint, model=part.model)
+        self.policy: Policy = policy
+        self.chatml = policy.chatml
+        self._part, self._checkpoint, self._served = part, checkpoint, served
+        self._step = 0
+
+    def update(self, trainer: Any) -> None:
+        """Write the weights where the servers can read them, and have them read; only if a step was made."""
+        if trainer.state.global_step == self._step:
+            return
+        self._step = trainer.state.global_step
+        save_trained(trainer, self._served, self._checkpoint)
+        if trainer.accelerator.is_main_process:
+            servers = [ServerWeights(url) for url in self._part.urls]
+            asyncio.run(_update_all(servers, self._served))
+        trainer.accelerator.wait_for_everyone()
+
+
+async def _update_all(servers: Sequence[ServerWeights], folder: Path) -> None:
+    await asyncio.gather(*(server.update(folder) for server in servers))
+    await asyncio.gather(*(server.close() for server in servers))
+
+
+class OnlineRows:
+    """Rows that are rolled out when they are asked for."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __len__(self) -> int:
+        return len(self._runner.source)
+
+    def run(self, wanted: Sequence[tuple[int, int]]) -> list[TrainingRow | None]:
+        """Roll out; see `RowSource`."""
+        return [None if rollout is None else rollout.row() for rollout in self._runner.run(wanted)]
+
+
+def open_sampler(recipe: GRPORecipe, model: Any, tokenizer: Any, out: Path, process: int) -> Sampler:
+    """Return the recipe's sampler; InputError where it does not fit the model or the machine."""
+    if recipe.sampler.urls:
+        return VLLMSampler(recipe.sampler, recipe.policy, out.absolute() / "served", process)
+    if model.config.model_type != "qwen3_vl":
+        raise InputError(
+            f"a {model.config.model_type} model is not sampled in process.",
+            remedy="Serve it with vLLM and name the servers under [sampler] urls.",
+        )
+    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true":
+        raise InputError(
+            "a sharded model is not sampled in process.",
+            remedy="Serve the policy with vLLM and name the servers under [sampler] urls.",
+        )
+    return InProcessSampler(model, tokenizer, recipe.name)

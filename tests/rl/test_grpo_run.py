@@ -1,0 +1,141 @@
+"""Whole runs by recipe, small enough for a CPU: resumed, in stages, with an adapter, in two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("trl", reason="needs the extra train")
+
+from rl.grpo.recipe import GRPORecipe
+from rl.grpo.train import run
+from rl.rewards.base import Play
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+
+
+def recipe(policy: Path, **changes: Any) -> GRPORecipe:
+    """Two groups of two a step, a random policy, turns of a few tokens."""
+    trl = {
+        "num_generations": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1, "max_steps": 4,
+        "learning_rate": 1e-3, "lr_scheduler_type": "constant", "optim": "sgd", "beta": 0.0, "temperature": 1.0,
+        "gradient_checkpointing": False, "max_completion_length": 1024,
+    }  # fmt: skip
+    values: dict[str, Any] = {
+        "name": "tiny", "reproduces": "nothing", "needs": "a CPU", "policy": str(policy), "profile": "embedded",
+        "reward": "segscout", "seed": 3, "tasks": {"source": "emblems", "seed": 5, "n": 50},
+        "budget": {"turns": 2, "turn_tokens": 24, "repairs": 0}, "trl": trl,
+    }  # fmt: skip
+    return GRPORecipe.model_validate({**values, **changes, "trl": {**trl, **changes.get("trl", {})}})
+
+
+class Length:
+    """Longer words pay: even a random policy's episodes then differ in worth."""
+
+    name = "length"
+    source = "this test"
+    weights: Mapping[str, float] = {"length": 1.0}
+
+    def components(self, play: Play) -> dict[str, float]:
+        return {"length": sum(len(turn.text) for turn in play.turns if turn.role == "policy") % 97 / 97}
+
+
+@pytest.fixture
+def by_length(monkeypatch):
+    monkeypatch.setattr("rl.grpo.train.get_reward", lambda name: Length())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    from transformers import Qwen3VLForConditionalGeneration
+
+    return dict(Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).state_dict())
+
+
+def apart(one: Path, other: Path) -> float:
+    first, second = weights(one), weights(other)
+    return max(float((first[name] - second[name]).abs().max()) for name in first)
+
+
+def steps(out: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "reward" in line]
+
+
+def test_a_run_that_was_cut_off_ends_where_a_whole_one_does(tiny_policy, tmp_path, monkeypatch, by_length):
+    from rl.grpo.trainer import GraphGRPOTrainer
+
+    run(recipe(tiny_policy), tmp_path / "whole", device="cpu")
+    rolled = GraphGRPOTrainer._roll_out
+    calls = []
+
+    def fails(self: Any, tasks: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return rolled(self, tasks)
+
+    monkeypatch.setattr(GraphGRPOTrainer, "_roll_out", fails)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(tiny_policy, save_every=1), tmp_path / "cut", device="cpu")
+    monkeypatch.setattr(GraphGRPOTrainer, "_roll_out", rolled)
+    run(recipe(tiny_policy, save_every=1), tmp_path / "cut", device="cpu")
+    assert [line["step"] for line in steps(tmp_path / "cut")] == [1, 2, 3, 4]
+    whole, cut = steps(tmp_path / "whole"), steps(tmp_path / "cut")
+    assert [line["reward"] for line in whole] == pytest.approx([line["reward"] for line in cut])
+    assert all(line["grad_norm"] > 0 for line in whole)
+    assert apart(tmp_path / "whole" / "policy", tmp_path / "cut" / "policy") < 1e-5
+
+
+def test_stages_follow_one_another_and_are_not_done_twice(tiny_policy, tmp_path):
+    staged = recipe(
+        tiny_policy,
+        trl={"max_steps": 1},
+        stages=[{"name": "first", "reward": "seg-research"}, {"name": "second", "trl": {"learning_rate": 0.0}}],
+        search=True,
+    )
+    run(staged, tmp_path, device="cpu")
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert "components/point_l1_score" in steps(first)[0]
+    assert "components/wasted_searches" in steps(second)[0]
+    assert steps(second)[0]["learning_rate"] == 0
+    assert apart(first / "policy", second / "policy") == 0
+    before = (second / "log.jsonl").read_text()
+    run(staged, tmp_path, device="cpu")
+    assert (second / "log.jsonl").read_text() == before
+
+
+def test_an_adapter_is_trained_alone_and_merged(tiny_policy, tmp_path, by_length):
+    lora = {"r": 4, "lora_alpha": 8, "target_modules": r".*language_model.*\.(q_proj|v_proj)"}
+    run(recipe(tiny_policy, lora=lora, trl={"max_steps": 2}), tmp_path, device="cpu")
+    first, second = weights(tiny_policy), weights(tmp_path / "policy")
+    moved = {name for name in first if not torch.equal(first[name].bfloat16(), second[name].bfloat16())}
+    assert moved
+    assert all(name.endswith(("q_proj.weight", "v_proj.weight")) for name in moved)
+    assert steps(tmp_path)[1]["parity/max"] < 1e-4
+
+
+def test_two_processes_run_a_recipe_by_the_accelerate_file(tiny_policy, tmp_path):
+    held_out = {"split": "val", "seed": 1, "n": 3, "every": 1}
+    (tmp_path / "r.json").write_text(recipe(tiny_policy, held_out=held_out, trl={"max_steps": 1}).model_dump_json())
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom rl.grpo.recipe import GRPORecipe\nfrom rl.grpo.train import run\n"
+        "run(GRPORecipe.model_validate_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), device='cpu')\n"
+    )
+    (tmp_path / "go.py").write_text(code)
+    subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "rl/accelerate/two_cpu.yaml"),
+         "--main_process_port", "29573", str(tmp_path / "go.py"), str(tmp_path / "r.json"), str(tmp_path / "out")],
+        check=True, cwd=ROOT, capture_output=True, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert [line["held_out/n"] for line in lines if "held_out/n" in line] == [3.0, 3.0]
+    assert len(steps(tmp_path / "out")) == 1
+    assert (tmp_path / "out" / "policy" / "config.json").is_file()
