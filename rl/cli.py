@@ -1,6 +1,8 @@
 """`segscout rl`: how the policy learns; training itself is imported only when it is called for."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,7 @@ from rl.commands.check import check
 from rl.commands.record import record
 from rl.commands.score import score
 from rl.commands.show import show
+from rl.recipes import find_recipe, read_recipe, read_toml
 from tools.errors import InputError, SegscoutError
 
 app = typer.Typer(name="rl", help="Train the policy on the graph's own episodes.", no_args_is_help=True)
@@ -21,15 +24,22 @@ app.command()(score)
 
 @app.command()
 def sft(
-    recipe: Annotated[Path, typer.Argument(help="A TOML recipe, such as rl/sft/configs/embedded.toml.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, such as embedded-sft, or a .toml file.")],
     out: Annotated[Path, typer.Option(help="Folder for weights and numbers.")] = Path("runs/policy"),
     device: Annotated[str, typer.Option(help="cuda, cpu; default: the first GPU.")] = "",
     start: Annotated[Path | None, typer.Option(help="Begin with this checkpoint.")] = None,
 ) -> None:
-    """Teach a policy by showing it how: perception and whole episodes of the oracle."""
-    from rl.sft.train import main as train
+    """Teach a policy by showing it how: episodes of the oracle, good records, published demonstrations."""
+    file = find_recipe(recipe, Path(__file__).parent / "sft" / "recipes")
+    if "stages" in read_toml(file):
+        from rl.sft.train import main as train
 
-    train(recipe, out, device, start)
+        train(recipe, out, device, start)
+        return
+    with training_installed():
+        from rl.sft.imitation import ImitationRecipe, run
+    chosen = read_recipe(file, ImitationRecipe)
+    run(chosen.model_copy(update={"policy": str(start)} if start else {}), out, device=device or None)
 
 
 @app.command()
@@ -42,12 +52,19 @@ def grpo(
     minutes: Annotated[float, typer.Option(help="Stop after so many minutes.")] = 0,
 ) -> None:
     """Let a policy learn by reward, on groups of its own episodes."""
-    try:
+    with training_installed():
         from rl.grpo.train import main as train
-    except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is not installed.", remedy="Run `pip install 'segscout[train]'`.") from error
 
     train(recipe, policy, out, device, reward, minutes)
+
+
+@contextmanager
+def training_installed() -> Iterator[None]:
+    """Say which extra is missing if a library of training is; InputError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise InputError(f"{error.name} is not installed.", remedy="Run `pip install 'segscout[train]'`.") from error
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Roll episodes out on training tasks: the graph that everybody uses, a policy that samples, a reward for each."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -16,9 +17,11 @@ from graphs.events import Event
 from graphs.policies.chatml import ChatML
 from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
 from rl.rows import TrainingRow
-from rl.stream import TokenStream, check_images, to_stream
+from rl.stream import StreamError, TokenStream, check_images, to_stream
 from rl.tasks.base import TaskSource, TrainingTask
 from tools.segmenters.base import Mask
+
+log = logging.getLogger("segscout.rollouts")
 
 _TASKS = 64
 """Tasks kept, with their media, for the other episodes of their groups."""
@@ -87,7 +90,10 @@ class Runner:
         self._context, self._context_of, self._concurrency = context, context_of, concurrency
 
     def run(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
-        """Roll out (task index, seed) pairs; None where a part of the system broke, which is nobody's merit."""
+        """Roll out (task index, seed) pairs.
+
+        None where a part of the system broke, which is nobody's merit, or where pictures and tokens disagree.
+        """
         return asyncio.run(self.run_async(wanted))
 
     async def run_async(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
@@ -112,8 +118,12 @@ class Runner:
         seconds = perf_counter() - start
         if result.ending.broken:
             return None
-        stream = to_stream(self.chatml, result.conversation)
-        check_images(stream, self.chatml)
+        try:
+            stream = to_stream(self.chatml, result.conversation)
+            check_images(stream, self.chatml)
+        except StreamError as error:
+            log.warning("an episode of %s is refused: %s", task.id, error)
+            return None
         start = perf_counter()
         play = to_play(task, result)
         components = self.reward.components(play)

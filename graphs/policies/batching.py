@@ -123,7 +123,8 @@ class BatchingPolicy:
         device = self.model.device
         cache = DynamicCache()
         hidden, mask, step = self._read(requests, cache)
-        draw = _Draw([request.sampling for request in requests], [request.max_tokens for request in requests], device)
+        lengths = [request.max_tokens for request in requests]
+        draw = _Draw([request.sampling for request in requests], lengths, self.chatml.image_pad, device)
         sampled: list[list[int]] = [[] for _ in requests]
         logprobs: list[list[float]] = [[] for _ in requests]
         finish: list[FinishReason | None] = [None] * len(requests)
@@ -207,9 +208,15 @@ class BatchingPolicy:
 
 
 class _Draw:
-    """Draw one token a row at each step, by inverse distribution from each row's own stream of uniform numbers."""
+    """Draw one token a row at each step, by inverse distribution from each row's own stream of uniform numbers.
 
-    def __init__(self, samplings: Sequence[Sampling], lengths: Sequence[int], device: torch.device) -> None:
+    Never `image_pad`: a policy that says it would seem to have been shown a picture that is not there.
+    """
+
+    def __init__(
+        self, samplings: Sequence[Sampling], lengths: Sequence[int], image_pad: int, device: torch.device
+    ) -> None:
+        self._image_pad = image_pad
         streams = np.stack([np.random.default_rng(s.seed).random(max(lengths)) for s in samplings])
         self._uniform = torch.from_numpy(streams).to(device)
         heat = torch.tensor([s.temperature for s in samplings], device=device)[:, None]
@@ -222,11 +229,14 @@ class _Draw:
         """Return tokens and their log-probabilities under what they were drawn from, (rows,) each."""
         scores = (logits / self._heat).log_softmax(-1)
         if self._cut:
+            scores[:, self._image_pad] = -torch.inf
             ordered, order = scores.sort(dim=-1, descending=True)
             beyond = ordered.exp().cumsum(-1) - ordered.exp() >= self._top_p
             scores = scores.masked_fill(beyond.gather(-1, order.argsort(-1)), -torch.inf).log_softmax(-1)
-        heights = scores.double().exp().cumsum(-1)
+        weights = scores.double().exp()
+        weights[:, self._image_pad] = 0
+        heights = weights.cumsum(-1)
         drawn = torch.searchsorted(heights, self._uniform[:, self._step, None] * heights[:, -1:], right=True)[:, 0]
-        tokens = torch.where(self._greedy, scores.argmax(-1), drawn.clamp(max=scores.shape[-1] - 1))
+        tokens = torch.where(self._greedy, weights.argmax(-1), drawn.clamp(max=scores.shape[-1] - 1))
         self._step += 1
         return tokens, scores.gather(-1, tokens[:, None])[:, 0]

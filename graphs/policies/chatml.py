@@ -69,6 +69,10 @@ class ChatML:
             ids += self.encode_header("assistant")
         return Encoded(tuple(ids), tuple(images))
 
+    def encode_text(self, text: str) -> list[int]:
+        """Encode text as it stands, with no turn around it."""
+        return self._encode(text)
+
     def encode_header(self, role: str) -> list[int]:
         """Encode what stands before a turn."""
         return self._encode(f"<|im_start|>{role}\n")

@@ -94,7 +94,7 @@ class LocalPolicy:
         finish: FinishReason = "length"
         text = ""
         while True:
-            token, logprob = _draw(logits, sampling, generator)
+            token, logprob = _draw(logits, sampling, generator, self.chatml.image_pad)
             sampled.append(token)
             logprobs.append(logprob)
             if token in self._ends:
@@ -191,16 +191,24 @@ def _common_prefix(one: Sequence[int], other: Sequence[int]) -> int:
     return int(differing[0]) if len(differing) else length
 
 
-def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> tuple[int, float]:
-    """Draw a token; the log-probability is that of the distribution it was drawn from (of temperature 1 if greedy)."""
+def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator, image_pad: int) -> tuple[int, float]:
+    """Draw a token; the log-probability is that of the distribution it was drawn from (of temperature 1 if greedy).
+
+    Never `image_pad`: a policy that says it would seem to have been shown a picture that is not there.
+    """
     if sampling.temperature <= 0:
-        token = int(logits.argmax())
-        return token, float(logits.log_softmax(-1)[token])
+        scores = logits.log_softmax(-1)
+        allowed = logits.index_fill(0, torch.tensor([image_pad], device=logits.device), -torch.inf)
+        token = int(allowed.argmax())
+        return token, float(scores[token])
     scaled = (logits / sampling.temperature).log_softmax(-1).cpu()
     if sampling.top_p < 1:
+        scaled[image_pad] = -torch.inf
         ordered, order = scaled.sort(descending=True)
         beyond = ordered.exp().cumsum(-1) - ordered.exp() >= sampling.top_p
         scaled[order[beyond]] = -torch.inf
         scaled = scaled.log_softmax(-1)
-    token = int(torch.multinomial(scaled.exp(), 1, generator=generator))
+    weights = scaled.exp()
+    weights[image_pad] = 0
+    token = int(torch.multinomial(weights, 1, generator=generator))
     return token, float(scaled[token])

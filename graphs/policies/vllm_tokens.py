@@ -25,6 +25,7 @@ from tools.errors import InputError, PolicyError, boundary
 from tools.image_store import ImageStore
 
 GENERATE = "/inference/v1/generate"
+_NEVER = -100
 _FINAL_ONLY = 2
 """vLLM's RequestOutputKind: nothing is wanted before the end."""
 
@@ -126,6 +127,7 @@ class VLLMTokenPolicy:
             "logprobs": 0,
             "stop": list(stop),
             "stop_token_ids": sorted(self._ends),
+            "logit_bias": {str(self.chatml.image_pad): _NEVER},  # only the graph shows pictures
             "include_stop_str_in_output": True,
             "skip_special_tokens": False,
             "output_kind": _FINAL_ONLY,

@@ -1,14 +1,13 @@
 """A reinforcement-learning run as one TOML file states it."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from rl.grpo.shaping import Overlong
-from tools.errors import InputError, boundary
+from rl.recipes import find_recipe, read_recipe
 
 
 class _Part(BaseModel):
@@ -123,16 +122,4 @@ class GRPORecipe(_Part):
 
 def load_recipe(where: str) -> GRPORecipe:
     """Read a recipe by name or path; InputError names the field that is wrong, or lists the recipes there are."""
-    folder = Path(__file__).parent / "recipes"
-    path = Path(where) if where.endswith(".toml") else folder / f"{where}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
-        raise InputError(f"there is no recipe {where!r}.", remedy=f"Give a .toml file, or one of: {known}.")
-    with boundary(InputError, f"cannot read {path}", remedy="Write it as TOML."):
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    try:
-        return GRPORecipe.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {field}: {first['msg']}.", remedy="Compare with the recipes beside it.") from error
+    return read_recipe(find_recipe(where, Path(__file__).parent / "recipes"), GRPORecipe)

@@ -14,10 +14,10 @@ from graphs.policies.base import Policy
 from graphs.policies.batching import BatchingPolicy
 from graphs.policies.chatml import ChatML
 from rl.grpo.recipe import GRPORecipe, SamplerPart
-from rl.grpo.weights import save_trained
 from rl.rollouts import Runner
 from rl.rows import TrainingRow
 from rl.weight_sync import ServerWeights
+from rl.weights import save_trained
 from tools.errors import InputError
 
 

@@ -25,7 +25,6 @@ from rl.grpo.progress import Progress
 from rl.grpo.recipe import GRPORecipe, load_recipe
 from rl.grpo.sampler import OnlineRows, Sampler, open_sampler
 from rl.grpo.trainer import GraphGRPOTrainer
-from rl.grpo.weights import save_trained
 from rl.keyframes import KeyframeSegmenter
 from rl.pictures import load_patches
 from rl.records.decode import RecordedRows
@@ -35,6 +34,7 @@ from rl.rows import RowSource
 from rl.tasks import open_tasks
 from rl.tasks.base import TaskSource
 from rl.tasks.lookup import search_for
+from rl.weights import save_trained
 from tools.errors import PolicyError, boundary
 from tools.segmenters import load_segmenter
 

@@ -1,16 +1,15 @@
 """Train the embedded policy from random weights: perception first, then trajectories with observations masked.
 
-    python -m rl.sft.train rl/sft/configs/embedded.toml --out runs/policy
+    segscout rl sft embedded-sft --out runs/policy
 
-One GPU is enough; `torchrun --nproc-per-node N -m rl.sft.train …` shares the same batches among several. A killed run
-goes on where its last checkpoint stands when the same command is given again.
+One GPU is enough; `torchrun --nproc-per-node N -m rl.sft.train embedded-sft …` shares the same batches among several. A
+killed run goes on where its last checkpoint stands when the same command is given again.
 """
 
 import json
 import logging
 import shutil
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from evals.emblems.tasks import Ability
 from graphs.dialects.seg_research import SegResearch
 from graphs.profiles import get_profile
 from rl.checkpoints import save_policy
+from rl.recipes import find_recipe, read_toml
 from rl.sft.batches import Batch, Shape
 from rl.sft.crew import Crew
 from rl.sft.loss import CoordinateLoss, Scores
@@ -68,6 +68,9 @@ class Stage:
 class Recipe:
     """A whole run, as its TOML file states it."""
 
+    name: str
+    reproduces: str
+    needs: str
     seed: int
     vocabulary: int
     sigma: float
@@ -82,7 +85,7 @@ class Recipe:
     @staticmethod
     def load(path: Path) -> "Recipe":
         """Read a recipe file."""
-        raw = tomllib.loads(path.read_text())
+        raw = read_toml(path)
         stages = tuple(
             Stage(**{**stage, "slots": {int(side): count for side, count in stage["slots"].items()}})
             for stage in raw.pop("stages")
@@ -270,11 +273,15 @@ class _Window:
         }
 
 
-def main(recipe: Path, out: Path = Path("runs/policy"), device: str = "", start: Path | None = None) -> None:
-    """Train the embedded policy by a recipe file; results land in OUT/policy.
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: Path | None = None) -> None:
+    """Train the embedded policy by a recipe, a name or a .toml file; results land in OUT/policy.
 
     With `start`, the run begins with that checkpoint's weights and tokenizer instead of random weights.
     """
+    file = find_recipe(recipe, RECIPES)
     out.mkdir(parents=True, exist_ok=True)
     crew = Crew(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     logging.basicConfig(
@@ -288,7 +295,7 @@ def main(recipe: Path, out: Path = Path("runs/policy"), device: str = "", start:
         (out / "policy").mkdir(exist_ok=True)
         for file in [*start.glob("*.json*"), *start.glob("*.jinja")]:
             shutil.copy(file, out / "policy")
-    Trainer(Recipe.load(recipe), out, crew).run(start)
+    Trainer(Recipe.load(file), out, crew).run(start)
     crew.leave()
 
 

@@ -75,7 +75,7 @@ async def test_our_ids_go_out_and_theirs_come_in(server: TokenServer) -> None:
     assert request["sampling_params"] == {
         "max_tokens": 50, "temperature": 0.5, "top_p": 1.0, "seed": 3, "logprobs": 0, "stop": list(STOP),
         "stop_token_ids": [asked.chatml.end_of_turn], "include_stop_str_in_output": True,
-        "skip_special_tokens": False, "output_kind": 2,
+        "skip_special_tokens": False, "output_kind": 2, "logit_bias": {str(asked.chatml.image_pad): -100},
     }  # fmt: skip
     ids = encode("<keyframe> 8 </keyframe>\n<answer>")
     assert completion == Completion(

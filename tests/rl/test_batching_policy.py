@@ -70,20 +70,31 @@ def test_company_in_a_wave_does_not_change_what_is_drawn(tiny_policy):
 
 def test_draws_follow_the_distribution():
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).repeat(4000, 1)
-    draw = _Draw([Sampling(temperature=0.7, seed=seed) for seed in range(4000)], [1] * 4000, torch.device("cpu"))
+    logits = torch.cat([logits, torch.full((4000, 1), -9.0)], 1)
+    draw = _Draw([Sampling(temperature=0.7, seed=seed) for seed in range(4000)], [1] * 4000, 4, torch.device("cpu"))
     tokens, scores = draw(logits)
     wanted = (logits[0] / 0.7).softmax(-1)
-    found = torch.bincount(tokens, minlength=4) / 4000
+    found = torch.bincount(tokens, minlength=5) / 4000
     assert (found - wanted).abs().max() < 0.03
     assert torch.allclose(scores, (logits / 0.7).log_softmax(-1).gather(-1, tokens[:, None])[:, 0])
 
 
 def test_top_p_leaves_the_tail_out():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).repeat(500, 1)
-    draw = _Draw([Sampling(temperature=1.0, top_p=0.6, seed=s) for s in range(500)], [1] * 500, torch.device("cpu"))
+    draw = _Draw([Sampling(temperature=1.0, top_p=0.6, seed=s) for s in range(500)], [1] * 500, 3, torch.device("cpu"))
     tokens, scores = draw(logits)
     assert set(tokens.tolist()) == {0, 1}
     assert torch.allclose(scores.exp(), torch.tensor([0.625, 0.375])[tokens])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_picture_is_never_sampled(temperature):
+    logits = torch.tensor([[0.0, 5.0, 1.0]]).repeat(300, 1)
+    samplings = [Sampling(temperature=temperature, seed=seed) for seed in range(300)]
+    tokens, scores = _Draw(samplings, [1] * 300, 1, torch.device("cpu"))(logits)
+    assert set(tokens.tolist()) == ({2} if temperature == 0 else {0, 2})
+    # scored as the trainer will: by the whole distribution
+    assert torch.allclose(scores, logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0])
 
 
 def test_a_stop_string_ends_the_turn_and_stays(tiny_policy):

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 from rollout_stubs import roll_out
+from task_fixtures import demonstration_row, noise, png, write_parquet
 
 pytest.importorskip("trl", reason="needs the extra train")
 
 from rl.records import RecordError
-from rl.sft.records import Collator, read_rows, train_on_records
+from rl.sft.imitation import Collator, ImitationRecipe, read_rows, run
 from rl.stream import StreamError
+from tools.errors import InputError
 
 pytestmark = pytest.mark.slow
 
@@ -39,15 +41,36 @@ def test_only_the_policys_tokens_are_learnt(rollouts, tiny_policy):
         Collator([broken], chatml, 0)([{"row": 0}])
 
 
+def write_records(rollouts, folder):
+    from graphs.policies.base import Sampling
+    from rl.records import RecordWriter
+    from rl.records.encode import Origin, to_record
+
+    writer = RecordWriter(folder, image_pad=rollouts[0].image_pad)
+    for number, rollout in enumerate(rollouts):
+        record = to_record(rollout, Origin("tiny", "seg_research", Sampling()))
+        record["reward"] = number / 4
+        writer.write(record, rollout.result.images)
+    writer.close()
+    return folder
+
+
+def recipe(policy, folder, *, least_reward: float = 0.0, **changes) -> ImitationRecipe:
+    values = {"name": "x", "reproduces": "x", "needs": "x", "policy": str(policy), "seed": 1, "dtype": "float32",
+              "records": {"data": folder, "least_reward": least_reward}}  # fmt: skip
+    return ImitationRecipe.model_validate({**values, **changes})
+
+
 def test_the_loss_falls_and_the_weights_load(rollouts, tiny_policy, tmp_path):
     from graphs.policies.batching import BatchingPolicy
     from rl.scoring import logprobs_of
 
     rows = [rollout.row() for rollout in rollouts]
-    history = train_on_records(
-        str(tiny_policy), rows, tmp_path, device="cpu", max_steps=12, learning_rate=3e-3,
-        per_device_train_batch_size=4, lr_scheduler_type="constant", seed=1,
-    )  # fmt: skip
+    trl = {
+        "max_steps": 12, "learning_rate": 3e-3, "per_device_train_batch_size": 4, "lr_scheduler_type": "constant",
+        "gradient_checkpointing": False,
+    }  # fmt: skip
+    history = run(recipe(tiny_policy, write_records(rollouts, tmp_path / "records"), trl=trl), tmp_path, device="cpu")
     losses = [line["loss"] for line in history if "loss" in line]
     assert losses[-1] < losses[0] / 2
 
@@ -59,17 +82,37 @@ def test_the_loss_falls_and_the_weights_load(rollouts, tiny_policy, tmp_path):
     assert likely(tmp_path / "policy") > likely(tiny_policy) / 2
 
 
-def test_only_episodes_worth_it_are_imitated(rollouts, tmp_path):
-    from graphs.policies.base import Sampling
-    from rl.records import RecordWriter
-    from rl.records.encode import Origin, to_record
+def test_only_episodes_worth_it_are_imitated(rollouts, tiny_policy, tmp_path):
+    from graphs.policies.batching import BatchingPolicy
 
-    writer = RecordWriter(tmp_path, image_pad=rollouts[0].image_pad)
-    for number, rollout in enumerate(rollouts):
-        record = to_record(rollout, Origin("tiny", "seg_research", Sampling()))
-        record["reward"] = number / 4
-        writer.write(record, rollout.result.images)
-    writer.close()
-    assert len(read_rows(tmp_path, least_reward=0.5)) == 2
+    chatml = BatchingPolicy.load(tiny_policy, device="cpu").chatml
+    write_records(rollouts, tmp_path)
+    assert len(read_rows(recipe(tiny_policy, tmp_path, least_reward=0.5), chatml)) == 2
     with pytest.raises(RecordError, match="worth 2"):
-        read_rows(tmp_path, least_reward=2)
+        read_rows(recipe(tiny_policy, tmp_path, least_reward=2), chatml)
+    with pytest.raises(InputError, match="imitates nothing"):
+        read_rows(recipe(tiny_policy, tmp_path, records=None), chatml)
+
+
+def test_demonstrations_are_rows_whose_answer_alone_is_learnt(tiny_policy, tmp_path):
+    from graphs.policies.batching import BatchingPolicy
+    from rl.stream import check_images
+
+    chatml = BatchingPolicy.load(tiny_policy, device="cpu").chatml
+    rows = [{**demonstration_row(i), "image": png(noise(200, 300, i))} for i in range(3)]
+    write_parquet(tmp_path / "FCoT" / "train.parquet", rows)
+    part = {"source": "fcot", "data": tmp_path / "FCoT", "most_pixels": 160 * 128}
+    chosen = recipe(
+        tiny_policy, tmp_path, records=None, demonstrations=part,
+        trl={"max_steps": 2, "per_device_train_batch_size": 2, "gradient_checkpointing": False},
+    )  # fmt: skip
+    rows = read_rows(chosen, chatml)
+    row = rows[0]
+    check_images(row.stream, chatml)
+    (shown,) = row.stream.images
+    assert shown.width * shown.height <= 160 * 128
+    assert 1.2 < shown.width / shown.height < 2
+    learnt = [token for token, spoke in zip(row.stream.ids, row.stream.mask, strict=True) if spoke]
+    assert learnt == [*chatml.encode_text(row.text), chatml.end_of_turn]
+    assert len(run(chosen, tmp_path / "out", device="cpu")) >= 2
+    assert (tmp_path / "out" / "policy" / "tokenizer.json").is_file()

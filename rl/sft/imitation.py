@@ -1,0 +1,150 @@
+"""Supervised training of any Qwen-VL checkpoint, token by token, with TRL's SFTTrainer: what was said is imitated.
+
+From records (good episodes of a policy, exactly as they were sampled) or from published demonstrations.
+(`rl/sft/train.py` makes the embedded policy from nothing; this goes on from a checkpoint.)
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from pydantic import BaseModel, ConfigDict
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig, SFTTrainer
+
+from graphs.policies.chatml import ChatML
+from rl.pictures import Patches, load_patches, pixel_inputs
+from rl.records import RecordError, read_records
+from rl.records.decode import to_row
+from rl.rows import TrainingRow
+from rl.sft.demonstrations import DemonstrationRows
+from rl.tasks.fcot import FCoTSource
+from rl.weights import save_trained
+from tools.errors import InputError, PolicyError, boundary
+
+_IGNORED = -100
+"""The label of tokens that are not learnt."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RecordsPart(_Part):
+    """Good episodes to imitate: those worth at least `least_reward`, in the folder of records `data`."""
+
+    data: Path = Path("runs/records")
+    least_reward: float = 0.5
+
+
+class DemonstrationsPart(_Part):
+    """A published set of worked answers; pictures are fitted into `most_pixels`, keeping their shape."""
+
+    source: str
+    data: Path
+    most_pixels: int
+    n: int | None = None
+
+
+class ImitationRecipe(_Part):
+    """The whole run; `trl` holds fields of TRL's SFTConfig, `lora` those of PEFT's LoraConfig (none: all weights)."""
+
+    name: str
+    reproduces: str
+    needs: str
+    policy: str
+    seed: int
+    records: RecordsPart | None = None
+    demonstrations: DemonstrationsPart | None = None
+    dtype: str = "bfloat16"
+    save_every: int = 0
+    """Steps between checkpoints that a run which was cut off resumes from; 0 writes none."""
+    lora: Mapping[str, Any] | None = None
+    trl: Mapping[str, Any] = {}
+
+
+def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> list[dict[str, float]]:
+    """Train by a recipe and save to OUT/policy; returns what was logged, step by step.
+
+    Raises PolicyError if the checkpoint cannot be loaded, RecordError if there is nothing to imitate, InputError for
+    a recipe that names neither records nor demonstrations, or a data set that is missing.
+    """
+    config = SFTConfig(
+        output_dir=str(out / "trainer"), seed=recipe.seed, report_to="none", logging_steps=1, max_length=None,
+        remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
+        use_cpu=device == "cpu" or not torch.cuda.is_available(), bf16=recipe.dtype == "bfloat16",
+        save_strategy="steps" if recipe.save_every else "no", save_steps=recipe.save_every or 500, **recipe.trl,
+    )  # fmt: skip
+    with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
+        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=getattr(torch, recipe.dtype))
+        tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    vision = model.config.vision_config
+    chatml = ChatML(encode, cell=int(vision.patch_size) * int(vision.spatial_merge_size))
+    rows = read_rows(recipe, chatml)
+    trainer = SFTTrainer(
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_list([{"row": place} for place in range(len(rows))]),
+        processing_class=tokenizer,
+        data_collator=Collator(rows, chatml, tokenizer.pad_token_id or 0, load_patches(recipe.policy)),
+        peft_config=None if recipe.lora is None else LoraConfig(**recipe.lora),
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(config.output_dir) if recipe.save_every else None)
+    save_trained(trainer, out / "policy", recipe.policy)
+    history: list[dict[str, float]] = trainer.state.log_history
+    return history
+
+
+def read_rows(recipe: ImitationRecipe, chatml: ChatML) -> Sequence[TrainingRow]:
+    """Return what a recipe imitates; RecordError if no episode is worth it, InputError if the recipe names nothing."""
+    if recipe.demonstrations is not None:
+        part = recipe.demonstrations
+        if part.source != "fcot":
+            raise InputError(f"there are no demonstrations named {part.source!r}.", remedy="Use fcot.")
+        return DemonstrationRows(FCoTSource(part.data, n=part.n), chatml, part.most_pixels)
+    if recipe.records is None:
+        raise InputError(f"{recipe.name} imitates nothing.", remedy="Give it [records] or [demonstrations].")
+    folder, least = recipe.records.data, recipe.records.least_reward
+    records = (record for record in read_records(folder) if record["status"] == "ok" and record["reward"] >= least)
+    rows = [to_row(record, folder) for record in records]
+    if not rows:
+        raise RecordError(f"no episode in {folder} is worth {least:g}.", remedy="Lower least_reward, or record more.")
+    return rows
+
+
+class Collator:
+    """Lay rows out for the model; rows are named by their place, since datasets would copy pictures about."""
+
+    def __init__(self, rows: Sequence[TrainingRow], chatml: ChatML, pad: int, patches: Patches | None = None) -> None:
+        self._rows, self._chatml, self._pad, self._patches = rows, chatml, pad, patches
+
+    def __call__(self, places: Sequence[dict[str, int]]) -> dict[str, torch.Tensor]:
+        """Return input_ids, attention_mask, labels, mm_token_type_ids (rows, length) and the pictures, in token order.
+
+        Raises StreamError for a row whose pictures and image tokens do not belong together.
+        """
+        rows = [self._rows[place["row"]] for place in places]
+        pixels = pixel_inputs(rows, self._chatml, patches=self._patches)
+        length = max(len(row.stream.ids) for row in rows)
+        ids = torch.full((len(rows), length), self._pad)
+        labels = torch.full((len(rows), length), _IGNORED)
+        attended = torch.zeros((len(rows), length), dtype=torch.long)
+        for number, row in enumerate(rows):
+            own, size = torch.tensor(row.stream.ids), len(row.stream.ids)
+            ids[number, :size], attended[number, :size] = own, 1
+            labels[number, :size] = torch.where(torch.tensor(row.stream.mask).bool(), own, _IGNORED)
+        return {
+            "input_ids": ids,
+            "attention_mask": attended,
+            "labels": labels,
+            "mm_token_type_ids": ((ids == self._chatml.image_pad) & attended.bool()).long(),
+            **pixels,
+        }
