@@ -6,6 +6,7 @@ of what they show; pictures themselves are not embedded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tools.embedders import load_embedder
@@ -34,6 +35,10 @@ class ImageMatch:
     score: float
 
 
+_REMEMBERED = 4096
+"""Queries whose results are kept: the episodes of a training group ask the same."""
+
+
 class KnowledgeBase:
     """Search texts and pictures. Nothing changes after construction, so threads may search together."""
 
@@ -51,8 +56,8 @@ class KnowledgeBase:
         self.images = tuple(images)
         self.embedder = embedder
         self.directory = directory
-        self._text_index = text_index
-        self._image_index = image_index
+        self._rank_texts = lru_cache(_REMEMBERED)(text_index.rank)
+        self._rank_images = lru_cache(_REMEMBERED)(image_index.rank)
         self._text_sources = sources("text", (record.id for record in texts))
         self._image_sources = sources("image", (record.id for record in images))
 
@@ -115,7 +120,7 @@ class KnowledgeBase:
 
     def search_text(self, query: str, limit: int) -> list[TextHit]:
         """Return at most `limit` texts, best first, whole bodies as snippets; InputError if `limit` is below 1."""
-        ranked = self._text_index.rank(query, _checked(limit))
+        ranked = self._rank_texts(query, _checked(limit))
         return [
             TextHit(self.texts[row].title, self.texts[row].body, self._text_sources[row], score)
             for row, score in ranked
@@ -123,7 +128,7 @@ class KnowledgeBase:
 
     def match_images(self, query: str, limit: int) -> list[ImageMatch]:
         """Return at most `limit` image records by name and alias, best first, without looking for the pictures."""
-        ranked = self._image_index.rank(query, _checked(limit))
+        ranked = self._rank_images(query, _checked(limit))
         return [ImageMatch(self.images[row], self._image_sources[row], score) for row, score in ranked]
 
     def search_images(self, query: str, limit: int) -> list[ImageHit]:
