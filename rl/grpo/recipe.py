@@ -15,13 +15,14 @@ class _Part(BaseModel):
 
 
 class TasksPart(_Part):
-    """Which tasks: a source of `rl/tasks`, its split and seed, how many, and where its files lie."""
+    """Which tasks: a source of `rl/tasks`, its split and seed, how many, where its files lie, and what else to join."""
 
     source: str
     split: str = "train"
     seed: int = 0
     n: int | None = None
     data: Path | None = None
+    also: tuple["TasksPart", ...] = ()
 
 
 class HeldOutPart(_Part):

@@ -34,6 +34,7 @@ from rl.rollouts import Runner
 from rl.rows import RowSource
 from rl.tasks import open_tasks
 from rl.tasks.base import TaskSource
+from rl.tasks.joined import JoinedSource
 from rl.tasks.lookup import search_for
 from rl.weights import save_trained
 from tools.errors import PolicyError, boundary
@@ -114,8 +115,9 @@ def _rows(recipe: GRPORecipe, sampler: Sampler, config: GRPOConfig) -> RowSource
     """Return logged groups if the recipe names records, else episodes of its tasks."""
     if recipe.records is not None:
         return RecordedRows.open(recipe.records, group=config.num_generations)
-    tasks = recipe.tasks
-    source = open_tasks(tasks.source, tasks.data, split=tasks.split, seed=tasks.seed, n=tasks.n)
+    parts = (recipe.tasks, *recipe.tasks.also)
+    sources = [open_tasks(part.source, part.data, split=part.split, seed=part.seed, n=part.n) for part in parts]
+    source = sources[0] if len(sources) == 1 else JoinedSource(sources)
     return OnlineRows(_runner(recipe, sampler, source, Sampling(temperature=config.temperature), recipe.budget, config))
 
 
