@@ -1,0 +1,65 @@
+"""GRPO whose episodes a vLLM server samples: it gets the new weights before each step."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("trl", reason="needs the extra train")
+
+from token_server import token_server
+
+from graphs.dialects.seg_research import answer_turn
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
+from rl.grpo.recipe import GRPORecipe
+from rl.grpo.sampler import open_sampler
+from rl.grpo.train import run
+from tools.errors import InputError
+
+pytestmark = pytest.mark.slow
+
+
+def recipe(*urls: str) -> GRPORecipe:
+    trl = {
+        "num_generations": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "max_steps": 2,
+        "learning_rate": 1e-3, "gradient_checkpointing": False, "max_completion_length": 1024,
+    }  # fmt: skip
+    values = {
+        "name": "served", "reproduces": "nothing", "needs": "a CPU", "policy": str(EMBEDDED_FOLDER),
+        "profile": "embedded", "reward": "segscout", "seed": 3, "tasks": {"source": "emblems", "seed": 5, "n": 50},
+        "parity_alarm": 100.0, "sampler": {"urls": urls}, "trl": trl,
+    }  # fmt: skip
+    return GRPORecipe.model_validate(values)
+
+
+@pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="the embedded policy is not here")
+def test_servers_sample_and_get_the_new_weights(tmp_path):
+    with token_server() as server:
+        server.says = [answer_turn(f"The one at {x}.", (0.1, 0.1, x, 0.4), (0.2, 0.2)) for x in (0.3, 0.5, 0.7, 0.9)]
+        run(recipe(server.url), tmp_path, device="cpu")
+        reloads = [request for path, request in server.calls if path == "/collective_rpc"]
+    served = tmp_path / "served"
+    assert [request["kwargs"]["weights_path"] for request in reloads] == [str(served)]
+    assert has_weights(served)
+    assert (served / "tokenizer.json").is_file()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "reward" in line]
+    assert len(steps) == 2
+    assert steps[0]["episodes/answered"] == 1
+    # the server makes its scores up (-0.125, -0.25, …), and the comparison sees it
+    assert steps[0]["parity/mean"] > 0.5
+
+
+def test_what_cannot_be_sampled_in_process_is_told(tmp_path, monkeypatch):
+    class Config:
+        model_type = "qwen2_5_vl"
+
+    class Model:
+        config = Config()
+
+    with pytest.raises(InputError, match=r"sampled in process.*vLLM"):
+        open_sampler(recipe(), Model(), None, Path(tmp_path), 0)
+    monkeypatch.setattr(Config, "model_type", "qwen3_vl")
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(InputError, match="sharded"):
+        open_sampler(recipe(), Model(), None, Path(tmp_path), 0)
