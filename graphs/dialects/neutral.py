@@ -9,7 +9,7 @@ import unicodedata
 
 _NAMES = (
     "thinking|think|reasoning|search|information|keyframe|answer|image|img|video|tool_call|tool_response|tools?"
-    "|function|system|user|assistant|human|start_of_turn|end_of_turn|bos|eos|pad|unk|s|points?|bbox|box|ref"
+    "|function|system|user|assistant|human|start_of_turn|end_of_turn|bos|eos|pad|unk|s|points?|labels?|bbox|box|ref"
     "|vision_start|vision_end|image_pad|video_pad|image_soft_token"
 )
 _LEFT, _RIGHT = "\u2039", "\u203a"  # single angle quotation marks: read like brackets, are none

@@ -1,16 +1,18 @@
 """The bodies of Seg-ReSearch's three action tags, read tolerantly into actions.
 
-Coordinates are 0..1000 of the frame here and 0..1 in `Target`. What counts as "absent": an all-zero box (the
-published form), an empty or null box, keyframe -1 (the published no-search form, which its own tool refuses), and an
-answer of plain words that opens by saying that nothing is there. "I cannot tell" is not "absent".
+Coordinates are 0..1000 of the frame here, unless an `AnswerForm` says otherwise, and 0..1 in `Target`. What counts as
+"absent": an all-zero box (the published form), an empty or null box, an empty list (VisionReasoner's form), keyframe -1
+(the published no-search form, which its own tool refuses), and an answer of plain words that opens by saying that
+nothing is there. "I cannot tell" is not "absent".
 """
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from graphs.actions import Action, Answer, Box, LookCloser, Malformed, Point, Search, SearchQuery, Target
+from graphs.actions import Action, Answer, LookCloser, Malformed, Search, SearchQuery, Target
+from graphs.dialects.coordinates import flatten, read_box, read_numbers, read_points
 from graphs.dialects.lenient_json import MAX_CHARS, read_lenient
 
 SCALE = 1000.0
@@ -24,12 +26,28 @@ ANSWER_HINT = (
     "or bbox_2d [0, 0, 0, 0] and point_2d [0, 0] if the target is in no frame."
 )
 
+
+@dataclass(frozen=True)
+class AnswerForm:
+    """How a system spells an answered object: the far end of its coordinates, the names that it asks for, the hint."""
+
+    scale: float = SCALE
+    box: str = "bbox_2d"
+    point: str = "point_2d"
+    hint: str = ANSWER_HINT
+    most: int = MAX_TARGETS
+    """Objects beyond this many are left out."""
+
+
+SEG_RESEARCH_FORM = AnswerForm()
+
 _TOOLS: Mapping[str, Literal["text_search", "image_search"]] = {
     **dict.fromkeys(("text_search", "text", "search", "web_search"), "text_search"),
     **dict.fromkeys(("image_search", "image", "images"), "image_search"),
 }
 _BOX_KEYS = ("bbox_2d", "bbox", "box_2d", "box", "bbox2d", "bboxes", "boxes")
 _POINT_KEYS = ("point_2d", "point_2_d", "points_2d", "point", "points", "point2d")
+_NUMBERED_POINT_KEYS = ("points_1", "points_2", "point_1", "point_2")
 _FRAME_KEYS = ("keyframe", "frame", "frame_index", "index")
 _FRAME_WORDS = frozenset({"frame", "keyframe", "index", "number", "id", "no"})
 _THING = (
@@ -50,7 +68,7 @@ def read_search(body: str) -> Action:
     if words and not any(mark in words for mark in "{}[]"):
         return _search([("text_search", words.strip("\"'`"))])
     try:
-        calls = [call for call in _flatten(read_lenient(body)) if isinstance(call, dict)]
+        calls = [call for call in flatten(read_lenient(body)) if isinstance(call, dict)]
     except ValueError as error:
         return Malformed(f"the search is not valid JSON: {error}", SEARCH_HINT)
     wanted: list[tuple[object, object]] = []
@@ -89,20 +107,20 @@ def read_keyframe(body: str) -> Action:
     return LookCloser(index) if index >= 0 else Malformed(f"frame {index} does not exist", KEYFRAME_HINT)
 
 
-def read_answer(body: str) -> Action:
+def read_answer(body: str, form: AnswerForm = SEG_RESEARCH_FORM) -> Action:
     """Read the inside of an answer tag: one or several objects with box and points, or words that say "absent"."""
     try:
         values = read_lenient(body)
     except ValueError as error:
         if _ABSENT.match(body[:400].lstrip("\"'` \n")):
             return Answer(())
-        return Malformed(f"the answer is not valid JSON: {error}", ANSWER_HINT)
+        return Malformed(f"the answer is not valid JSON: {error}", form.hint)
     if values in ([None], [[]]):
         return Answer(())
-    objects = [value for value in _flatten(values) if isinstance(value, dict)]
+    objects = [value for value in flatten(values) if isinstance(value, dict)]
     if not objects:
-        return Malformed("the answer holds no JSON object", ANSWER_HINT)
-    read = [_targets(found) for found in objects[:MAX_TARGETS]]
+        return Malformed("the answer holds no JSON object", form.hint)
+    read = [_targets(found, form) for found in objects[: form.most]]
     targets = [target for one in read if not isinstance(one, Malformed) for target in one]
     faults = [one for one in read if isinstance(one, Malformed)]
     if faults and not targets:
@@ -110,30 +128,31 @@ def read_answer(body: str) -> Action:
     return Answer(tuple(targets), _frame(objects) if targets else None)
 
 
-def _targets(found: Mapping[str, object]) -> list[Target] | Malformed:
+def _targets(found: Mapping[str, object], form: AnswerForm) -> list[Target] | Malformed:
     """Read one object; an empty list means that it says "absent"."""
     keys = {key.strip().lower(): value for key, value in found.items()}
     box_key = next((key for key in _BOX_KEYS if key in keys), None)
-    point_key = next((key for key in _POINT_KEYS if key in keys), None)
-    if box_key is None and point_key is None:
-        return Malformed("the answer has no bbox_2d", ANSWER_HINT)
-    raw_box, raw_point = _numbers(keys.get(box_key or "")), _numbers(keys.get(point_key or ""))
-    points = _points(raw_point)
+    point_keys = [key for key in _POINT_KEYS if key in keys][:1] or [k for k in _NUMBERED_POINT_KEYS if k in keys]
+    if box_key is None and not point_keys:
+        return Malformed(f"the answer has no {form.box}", form.hint)
+    raw_box, raw_point = read_numbers(keys.get(box_key or "")), read_numbers([keys[key] for key in point_keys])
+    points = read_points(raw_point, form.scale)
     zero_point = not any(raw_point)
     says_none = box_key is not None and keys[box_key] in (None, [])
     if zero_point and (says_none or (raw_box and not any(raw_box))):
         return []
     if raw_box and len(raw_box) % 4:
-        return Malformed(f"bbox_2d needs 4 numbers and has {len(raw_box)}", ANSWER_HINT)
+        return Malformed(f"{form.box} needs 4 numbers and has {len(raw_box)}", form.hint)
     if raw_box and not any(raw_box):
-        return Malformed("bbox_2d is all zeros, which means absent, but point_2d is not", ANSWER_HINT)
+        return Malformed(f"{form.box} is all zeros, which means absent, but {form.point} is not", form.hint)
     if not raw_box:
         if not points or zero_point:
-            return Malformed("point_2d needs 2 numbers inside the target", ANSWER_HINT)
+            return Malformed(f"{form.point} needs 2 numbers inside the target", form.hint)
         return [Target(None, points, (1,) * len(points), _label(keys))]
-    boxes = [_box(raw_box[i : i + 4]) for i in range(0, len(raw_box), 4)]
+    boxes = [read_box(raw_box[i : i + 4], form.scale) for i in range(0, len(raw_box), 4)]
     if any(box is None for box in boxes):
-        return Malformed(f"the box {[_short(n) for n in raw_box[:8]]} has no area inside 0..1000", ANSWER_HINT)
+        numbers = [_short(number) for number in raw_box[:8]]
+        return Malformed(f"the box {numbers} has no area inside 0..{form.scale:g}", form.hint)
     if zero_point:  # the frame's corner, beside a real box, is a filler and no point of the target
         points = ()
     if len(boxes) > 1:
@@ -142,51 +161,6 @@ def _targets(found: Mapping[str, object]) -> list[Target] | Malformed:
             Target(b, points[i : i + 1] if shared else (), (1,) * shared, _label(keys)) for i, b in enumerate(boxes)
         ]
     return [Target(boxes[0], points, (1,) * len(points), _label(keys))]
-
-
-def _numbers(value: object) -> list[float]:
-    """Flatten nested lists to finite numbers; numbers in quotes count, all else is dropped."""
-    numbers: list[float] = []
-    for item in _flatten([value]):
-        if isinstance(item, bool) or not isinstance(item, int | float | str):
-            continue
-        try:
-            number = float(item)
-        except (ValueError, OverflowError):
-            continue
-        if math.isfinite(number):
-            numbers.append(number)
-    return numbers
-
-
-def _flatten(values: Iterable[object]) -> list[object]:
-    flat: list[object] = []
-    stack = list(values)[::-1]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, list):
-            stack.extend(item[::-1])
-        else:
-            flat.append(item)
-    return flat
-
-
-def _unit(value: float) -> float:
-    return min(max(value, 0.0), SCALE) / SCALE
-
-
-def _box(raw: Sequence[float]) -> Box | None:
-    """Clamp to the frame and put the corners in order; None if nothing is left."""
-    x1, x2 = sorted((_unit(raw[0]), _unit(raw[2])))
-    y1, y2 = sorted((_unit(raw[1]), _unit(raw[3])))
-    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
-
-
-def _points(raw: Sequence[float]) -> tuple[Point, ...]:
-    """Pair the numbers up; a list of odd length says nothing certain and is dropped."""
-    if len(raw) % 2:
-        return ()
-    return tuple((_unit(raw[i]), _unit(raw[i + 1])) for i in range(0, len(raw), 2))
 
 
 def _label(keys: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ You find video targets{web}. The user gives a description of an object and frame
 Give the target's bounding box and one point on it, in the frame that you choose; coordinates run from 0 to 1000.
 """
 
-_TOOLS = """
+TOOLS = """
 # Tools
 <tools>
 {"name": "text_search", "description": "Look up facts in text.", \
@@ -48,7 +48,7 @@ _NOTES = """
 
 _FORMAT = "\n# Output format\nEach turn is one of these:\n"
 
-PUBLISHED_SEARCH = _ROLE.format(web=" and may search the web") + _TOOLS + _FORMAT + _SEARCH_STEP + _STEPS + _NOTES
+PUBLISHED_SEARCH = _ROLE.format(web=" and may search the web") + TOOLS + _FORMAT + _SEARCH_STEP + _STEPS + _NOTES
 PUBLISHED_NO_SEARCH = _ROLE.format(web="") + _FORMAT + _STEPS
 
 COMPACT_SEARCH = "Find the target. Search for what you cannot see."

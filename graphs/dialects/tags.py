@@ -1,4 +1,4 @@
-"""Find the block of a sampled turn that counts: tags inside thinking or quoted results are never an action.
+"""Find the blocks of a sampled turn that count: tags inside thinking or quoted results are never an action.
 
 One pass over the tags, linear in the length of the turn.
 """
@@ -22,11 +22,16 @@ class Block:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The blocks that count, and whether there was one that hid inside thinking."""
+    """The closed blocks that count, in order, and whether there was one that hid inside thinking."""
 
-    last_closed: Block | None
+    closed: tuple[Block, ...]
     unclosed: Block | None
     hidden: bool
+
+    @property
+    def last_closed(self) -> Block | None:
+        """The block that counts where one turn is one action."""
+        return self.closed[-1] if self.closed else None
 
 
 def tag_pattern(actions: Sequence[str]) -> re.Pattern[str]:
@@ -36,7 +41,7 @@ def tag_pattern(actions: Sequence[str]) -> re.Pattern[str]:
 
 
 def find_blocks(text: str, pattern: re.Pattern[str]) -> Blocks:
-    """Return the last closed action block of `text` and, if the turn ends inside one, the unclosed block after it.
+    """Return the closed action blocks of `text` and, if the turn ends inside one, the unclosed block after it.
 
     Masked are: closed thinking spans, all that precedes a closing thinking tag that nothing opened (templates open it
     in the prompt), and quoted result blocks, closed or not. An unclosed thinking tag masks nothing.
@@ -44,7 +49,7 @@ def find_blocks(text: str, pattern: re.Pattern[str]) -> Blocks:
     tags = [(m.start(), m.end(), not m.group(1), m.group(2).lower()) for m in pattern.finditer(text)]
     last_thought = max((start for start, _, opens, name in tags if not opens and name in _THINKING), default=-1)
     opened: dict[str, int] = {}
-    last: Block | None = None
+    closed: list[Block] = []
     inside: frozenset[str] | None = None
     thought = hidden = False
     for start, end, opens, name in tags:
@@ -56,8 +61,8 @@ def find_blocks(text: str, pattern: re.Pattern[str]) -> Blocks:
             if opens and start < last_thought:
                 inside, thought = _THINKING, True
             elif not opens and not thought:
-                hidden = hidden or last is not None
-                last, thought = None, True
+                hidden, thought = hidden or bool(closed), True
+                closed.clear()
                 opened.clear()
         elif name in _QUOTED:
             inside = _QUOTED if opens else None
@@ -66,10 +71,10 @@ def find_blocks(text: str, pattern: re.Pattern[str]) -> Blocks:
             opened[name] = end
         elif opened:
             tag = name if name in opened else next(reversed(opened))
-            last = Block(tag, text[opened[tag] : start], closed=True)
+            closed.append(Block(tag, text[opened[tag] : start], closed=True))
             opened.clear()
     unclosed = None
     if opened and inside is None:
         tag = next(reversed(opened))
         unclosed = Block(tag, text[opened[tag] :], closed=False)
-    return Blocks(last, unclosed, hidden)
+    return Blocks(tuple(closed), unclosed, hidden)
