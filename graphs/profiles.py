@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from graphs.budget import Budget
 from graphs.dialects.base import Dialect, View
+from graphs.dialects.seg_r1 import SegR1
 from graphs.dialects.seg_research import SegResearch
+from graphs.dialects.vision_reasoner import VisionReasoner
 from graphs.policies.base import Sampling
 from graphs.policies.loading import EMBEDDED, is_address
 from tools.errors import InputError
@@ -36,6 +39,26 @@ class Profile:
 
 _SEG_RESEARCH_VIEW = View(frames=6, frame_size=448, keyframe_size=864, image_size=256)
 _SEG_RESEARCH_BUDGET = Budget(turns=8, tokens=8_192, turn_tokens=4_096)
+# 840 is published, the rest ours: these systems know neither clips nor searched pictures. Qwen2.5-VL's cell is 28.
+_SEG_ZERO_VIEW = View(frames=6, frame_size=840, keyframe_size=840, image_size=252)
+_SEG_R1_VIEW = View(frames=6, frame_size=756, keyframe_size=756, image_size=252)
+_SEG_R1_SOURCE = (
+    "geshang777/Seg-R1 at ca1256f: pictures of 768, which Qwen2.5-VL's processor shows as 756, and 1024 tokens, as in "
+    "training and the evaluations on salient and camouflaged objects; those on referring and reasoning show 1024 (1036)"
+)
+
+
+def _seg_r1(size: str) -> Profile:
+    return Profile(
+        name=f"seg-r1-{size.lower()}",
+        dialect="seg_r1",
+        prompt="published",
+        view=_SEG_R1_VIEW,
+        budget=Budget(turns=8, tokens=8_192, turn_tokens=1_024),
+        model=f"geshang/Seg-R1-{size}",
+        source=_SEG_R1_SOURCE,
+    )
+
 
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile
@@ -67,10 +90,35 @@ PROFILES: Mapping[str, Profile] = {
             model="Qwen/Qwen3-VL-4B-Instruct",
             source="coordinates 0..1000 as Qwen3-VL answers natively; sides are multiples of its 32-pixel cell",
         ),
+        Profile(
+            name="vision-reasoner-7b",
+            dialect="vision_reasoner",
+            prompt="published",
+            view=_SEG_ZERO_VIEW,
+            budget=Budget(turns=8, tokens=8_192, turn_tokens=2_048),
+            model="Ricky06662/VisionReasoner-7B",
+            source="JIA-Lab-research/VisionReasoner at c013132: pictures of 840, 2048 tokens, greedy",
+        ),
+        Profile(
+            name="seg-zero-7b",
+            dialect="seg_zero",
+            prompt="published",
+            view=_SEG_ZERO_VIEW,
+            budget=Budget(turns=8, tokens=8_192, turn_tokens=1_024),
+            model="Ricky06662/Seg-Zero-7B",
+            source="dvlab-research/Seg-Zero at 77f9ea5: pictures of 840, 1024 tokens, greedy",
+        ),
+        _seg_r1("3B"),
+        _seg_r1("7B"),
     )
 }
 
-_DIALECTS: Mapping[str, Callable[[View, PromptStyle], Dialect]] = {"seg_research": SegResearch}
+_DIALECTS: Mapping[str, Callable[[View, PromptStyle], Dialect]] = {
+    "seg_research": SegResearch,
+    "vision_reasoner": VisionReasoner,
+    "seg_zero": partial(VisionReasoner, form="seg_zero"),
+    "seg_r1": SegR1,
+}
 
 
 def get_profile(name: str) -> Profile:
