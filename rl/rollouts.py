@@ -16,6 +16,7 @@ from graphs.episode import EpisodeResult, run_episode
 from graphs.events import Event
 from graphs.policies.chatml import ChatML
 from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
+from rl.rewards.segscout import wasted_searches
 from rl.rows import TrainingRow
 from rl.stream import StreamError, TokenStream, check_images, to_stream
 from rl.tasks.base import TaskSource, TrainingTask
@@ -60,6 +61,7 @@ class Rollout:
             "success": float(self.success),
             "answered": float(self.result.ending.answered),
             "searches": float(usage.searches),
+            "wasted": float(wasted_searches(self.play)),
             "turns": float(usage.turns),
             "seconds": self.seconds,
             "reward_seconds": self.reward_seconds,

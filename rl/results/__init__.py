@@ -1,0 +1,1 @@
+"""What training runs gave: numbers step by step, curves, and the tables made of them."""

@@ -1,0 +1,59 @@
+"""The curve and the table of runs, from logs as training writes them."""
+
+import json
+
+import PIL.Image
+import pytest
+
+pytest.importorskip("matplotlib", reason="needs the extra train")
+
+from rl.results.curve import compare, main, read_log, series
+from tools.errors import InputError
+
+
+@pytest.fixture
+def log(tmp_path):
+    lines = [{"step": 0, "minutes": 0.1, "held_out/success": 0.5, "held_out/answered": 0.9, "held_out/searches": 1.5}]
+    lines += [
+        {"step": k, "minutes": k / 2, "reward": k / 20, "episodes/success": k / 25, "episodes/wasted": 1 - k / 20,
+         "episodes/answered": 1.0, "episodes/searches": 1.0}
+        for k in range(1, 21)
+    ]  # fmt: skip
+    lines.append({**lines[0], "step": 20, "minutes": 10.0, "held_out/success": 0.8})
+    path = tmp_path / "run" / "log.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_what_a_run_began_and_ended_with(log):
+    found = compare(read_log(log))
+    assert found["held-out success"] == (0.5, 0.8)
+    assert found["steps"] == 20
+    assert found["sampled reward"] == pytest.approx((4.5 / 20, 16.5 / 20))
+
+
+def test_noisy_steps_are_averaged_and_measurements_are_not(log):
+    lines = read_log(log)
+    assert series(lines, "held_out/success") == ([0.1, 10.0], [0.5, 0.8])
+    minutes, values = series(lines, "reward")
+    assert minutes == [4.0, 8.0, 10.0]
+    assert values == pytest.approx([4.5 / 20, 12.5 / 20, 18.5 / 20])
+
+
+def test_the_picture_and_the_table(log, tmp_path, capsys):
+    out = tmp_path / "curve.png"
+    main([f"one={log}", str(log)], out)
+    assert PIL.Image.open(out).size[0] > 1000
+    told = capsys.readouterr().out
+    assert "0.500 → 0.800" in told
+    assert "one" in told
+    assert "run" in told
+
+
+def test_a_log_without_steps_is_refused(tmp_path):
+    with pytest.raises(InputError, match="missing"):
+        read_log(tmp_path / "log.jsonl")
+    (tmp_path / "log.jsonl").write_text("")
+    with pytest.raises(InputError, match="holds no step"):
+        read_log(tmp_path / "log.jsonl")
