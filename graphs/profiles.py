@@ -48,10 +48,10 @@ _SEG_R1_SOURCE = (
 )
 
 
-def _seg_r1(size: str) -> Profile:
+def _seg_r1(size: str, form: str = "") -> Profile:
     return Profile(
-        name=f"seg-r1-{size.lower()}",
-        dialect="seg_r1",
+        name=f"seg-r1-{size.lower()}{form and '-' + form}",
+        dialect=f"seg_r1{form and '_' + form}",
         prompt="published",
         view=_SEG_R1_VIEW,
         budget=Budget(turns=8, tokens=8_192, turn_tokens=1_024),
@@ -110,6 +110,7 @@ PROFILES: Mapping[str, Profile] = {
         ),
         _seg_r1("3B"),
         _seg_r1("7B"),
+        _seg_r1("3B", form="points"),
     )
 }
 
@@ -118,6 +119,7 @@ _DIALECTS: Mapping[str, Callable[[View, PromptStyle], Dialect]] = {
     "vision_reasoner": VisionReasoner,
     "seg_zero": partial(VisionReasoner, form="seg_zero"),
     "seg_r1": SegR1,
+    "seg_r1_points": partial(SegR1, form="points"),
 }
 
 

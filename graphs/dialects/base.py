@@ -44,7 +44,7 @@ class Dialect(Protocol):
     stop: tuple[str, ...]
 
     def system(self, *, search: bool) -> str:
-        """Return the system prompt, with or without the search tools."""
+        """Return the system prompt, with or without the search tools; empty where a dialect has none."""
         ...
 
     def task(self, query: str, frames: Sequence[ShownFrame]) -> tuple[Part, ...]:

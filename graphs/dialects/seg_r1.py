@@ -44,6 +44,10 @@ is on the background. {advice}Numbers are pixels of the picture.
 Output the thinking process in <think> </think>, each box in <bbox> </bbox>, the points in <points> </points> and \
 their labels in <labels> </labels> tags, i.e., <think> thinking process here </think> \
 <bbox>[x1,y1,x2,y2]</bbox>, <points>[[x1,y1],[x2,y2],...]</points>, <labels>[1,0,...]</labels>"""
+_POINTS_QUESTION = """\
+{query}: locate it by a moderate number of informative points, on it and beside it. Give only the points and, for \
+each, the label 1 if it is on the object or 0 if it is not: <points>[[x1,y1],[x2,y2],...]</points>, \
+<labels>[1,0,...]</labels>"""
 _ADVICE = "Give a moderate number of points, informative ones on the object and on the background. "
 
 
@@ -51,13 +55,20 @@ class SegR1(PixelDialect):
     """Render and parse Seg-R1's conversation.
 
     `prompt` "published" asks for a moderate number of points, as in training; "compact" does not, as in evaluation.
+    `form` "points" is that of the first stage of training: no system prompt, no thought and no box are asked for.
     """
 
     name = "seg_r1"
     stop: tuple[str, ...] = ("</search>", "</keyframe>")
 
-    def __init__(self, view: View, prompt: Literal["published", "compact"] = "published") -> None:
-        self.prompt = prompt
+    def __init__(
+        self,
+        view: View,
+        prompt: Literal["published", "compact"] = "published",
+        *,
+        form: Literal["prompts", "points"] = "prompts",
+    ) -> None:
+        self.prompt, self.form = prompt, form
         side = PUBLISHED_SIDES.get(view.keyframe_size, view.keyframe_size)
         hint = (
             "Write <bbox>[x1,y1,x2,y2]</bbox>, <points>[[x,y],...]</points>, <labels>[1,0,...]</labels> with numbers "
@@ -77,10 +88,14 @@ class SegR1(PixelDialect):
         return super().parse(_OPEN_BOX.sub(r"\g<0></bbox>", text[-MAX_TURN_CHARS:]))
 
     def _role(self) -> str:
+        if self.form == "points":
+            return ""
         return _FORMAT.format(advice=_ADVICE if self.prompt == "published" else "")
 
     def _question(self, query: str) -> str:
         """Return the request as in the referring evaluations: behind a sentence, or around a phrase."""
+        if self.form == "points":
+            return _POINTS_QUESTION.format(query=query)
         if query.endswith((".", "?", "!")):
             return f"{query} Identify and segment it."
         return f"Identify and segment {query}."

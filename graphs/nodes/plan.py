@@ -28,8 +28,9 @@ async def plan(state: State, runtime: Runtime[Context]) -> Command[Next]:
         return Command(goto="localize", update={"ending": Ending.MEDIA_BROKEN.value, "failure": as_plain(error)})
     shown = [frame for frame, _ in pairs]
     notice = dialect.notice(LAST_TURN) if last_turn(state, context) else ()
+    system = dialect.system(search=context.search is not None)
     opening = [
-        Turn("system", (Text(dialect.system(search=context.search is not None)),)),
+        *([Turn("system", (Text(system),))] if system else []),
         Turn("user", join(dialect.task(state["query"], shown), notice)),
     ]
     command = await sample_turn("plan", {**state, "shown": indices}, runtime, opening)

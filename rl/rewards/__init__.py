@@ -12,6 +12,7 @@ _REWARDS = {
     "seg-zero": ("rl.rewards.seg_zero", "SegZero"),
     "vision-reasoner": ("rl.rewards.vision_reasoner", "VisionReasoner"),
     "seg-r1": ("rl.rewards.seg_r1", "SegR1"),
+    "seg-r1-points": ("rl.rewards.seg_r1", "SegR1Points"),
     "segscout": ("rl.rewards.segscout", "Segscout"),
 }
 REWARDS = tuple(_REWARDS)

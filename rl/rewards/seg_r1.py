@@ -18,20 +18,25 @@ from tools.segmenters.base import Mask
 
 
 class SegR1:
-    """Score one reply, 0 to 2: a complete format 1, and 1 shared by IoU and S of all objects' masks taken together."""
+    """Score one reply, 0 to 2: a complete format 1, and 1 shared by IoU and S of all objects' masks taken together.
 
-    name = "seg-r1"
+    With `points_only`, neither a box nor a thought is asked for.
+    """
+
     source = "Seg-R1 (arXiv 2506.22624), with the S-measure right"
     weights: Mapping[str, float] = MappingProxyType({"format": 1.0, "iou": 0.7, "structure": 0.3})
 
-    def __init__(self, *, as_released: bool = False) -> None:
-        self._as_released = as_released
+    def __init__(self, *, as_released: bool = False, points_only: bool = False) -> None:
+        self.name = "seg-r1-points" if points_only else "seg-r1"
+        self._as_released, self._points_only = as_released, points_only
 
     def components(self, play: Play) -> dict[str, float]:
         """Return the three parts, 0 to 1 each; IoU and S are 0 for an incomplete answer or without a segmenter."""
         reply = "".join(play.spoken)
-        complete = read_prompts(reply).complete
-        scores = {"format": float(complete and has_thought(reply)), "iou": 0.0, "structure": 0.0}
+        read = read_prompts(reply)
+        complete = bool(read.points) if self._points_only else read.complete
+        formed = complete and (self._points_only or has_thought(reply))
+        scores = {"format": float(formed), "iou": 0.0, "structure": 0.0}
         if complete and play.cut is not None and (play.cut.predicted or play.cut.true):
             predicted, true = _unions(play.cut)
             # Two empty masks agree in our metric; the published reward gives nothing for them.
@@ -39,6 +44,13 @@ class SegR1:
             seen = np.zeros_like(true) if self._as_released else true
             scores["structure"] = structure_measure(predicted, seen)
         return scores
+
+
+class SegR1Points(SegR1):
+    """The reward of Seg-R1's first stage: points and labels are a complete format, box and thought do not count."""
+
+    def __init__(self) -> None:
+        super().__init__(points_only=True)
 
 
 def _unions(cut: Cut) -> tuple[Mask, Mask]:

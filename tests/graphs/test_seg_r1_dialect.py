@@ -283,3 +283,18 @@ async def test_absent_and_mended_answers_end_the_episode() -> None:
     result = await play([f"{THINK}<bbox>[1,2]</bbox>", ANSWER], 1, search=False)
     assert result.ending is Ending.FOUND
     assert result.usage.malformed == 1
+
+
+async def test_the_form_of_points_alone_has_no_system_prompt_and_asks_for_no_box() -> None:
+    dialect = get_profile("seg-r1-3b-points").make_dialect()
+    policy = ReplayPolicy([f"{POINTS}, {LABELS}"])
+    result = await run_episode(
+        Task("all primary objects", clip(frames=1)), context(policy=policy, dialect=dialect, search=None)
+    )
+    assert result.ending is Ending.FOUND
+    roles = [turn.role for turn in result.conversation]
+    assert roles == ["user", "assistant"]
+    asked = result.conversation[0].text
+    assert "<points>" in asked
+    assert "bbox" not in asked
+    assert "think" not in asked

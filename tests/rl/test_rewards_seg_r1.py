@@ -3,7 +3,7 @@ import pytest
 
 from evals.metrics.structure import structure_measure
 from rl.rewards.base import Cut, FrameTruth, ObjectTruth, Play, PlayTurn, Truth, total
-from rl.rewards.seg_r1 import SegR1
+from rl.rewards.seg_r1 import SegR1, SegR1Points
 from rl.rewards.seg_r1_text import Prompts, has_thought, read_prompts
 
 TRUTH = Truth({0: FrameTruth((ObjectTruth((200, 200, 669, 599), (400, 400)),))})
@@ -94,3 +94,12 @@ def test_what_is_read() -> None:
 )
 def test_long_hostile_replies_are_read_in_linear_time(piece: str) -> None:
     SegR1().components(play(OBJECT, reply=piece * (1_000_000 // len(piece)) + "</labels></points></bbox>"))
+
+
+@pytest.mark.parametrize(
+    ("reply", "worth"),
+    [(f"{POINTS}{LABELS}", 2), (REPLY, 2), (BOX, 0), (POINTS, 0), (f"{POINTS}<labels>[1]</labels>", 0)],
+)
+def test_the_first_stage_asks_for_points_alone(reply: str, worth: float) -> None:
+    reward = SegR1Points()
+    assert total(reward, reward.components(play(OBJECT, reply=reply))) == pytest.approx(worth)
