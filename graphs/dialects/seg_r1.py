@@ -11,6 +11,7 @@ of Qwen2.5-VL's 28-pixel cell, so its processor shows 768 as 756 and 1024 as 103
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from types import MappingProxyType
 from typing import Literal
@@ -75,9 +76,7 @@ class SegR1(PixelDialect):
             f"from 0 to {side} and a label for each point, or empty lists if nothing matches."
         )
 
-        def read(blocks: Sequence[Block]) -> Action:
-            return _read_prompts(blocks, float(side), hint)
-
+        read = partial(_read_prompts, scale=float(side), hint=hint)
         super().__init__(view, dict.fromkeys(_KINDS, ActionTag(read, hint)), any_hint=hint)
 
     def parse(self, text: str) -> Action:

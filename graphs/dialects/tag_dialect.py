@@ -7,6 +7,7 @@ text this does not (see `neutral`).
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from graphs.actions import Action, Malformed
 from graphs.conversation import Part, Text
@@ -40,8 +41,12 @@ class ActionTag:
 
 
 def read_last(read: Callable[[str], Action]) -> Callable[[Sequence[Block]], Action]:
-    """Make a reader of one body into one that reads the last block."""
-    return lambda blocks: read(blocks[-1].body)
+    """Make a reader of one body into one that reads the last block; like dialects it can be sent to another process."""
+    return partial(_read_last, read)
+
+
+def _read_last(read: Callable[[str], Action], blocks: Sequence[Block]) -> Action:
+    return read(blocks[-1].body)
 
 
 _STEPS: Mapping[str, ActionTag] = {

@@ -281,7 +281,7 @@ def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: 
 
     With `start`, the run begins with that checkpoint's weights and tokenizer instead of random weights.
     """
-    file = find_recipe(recipe, RECIPES)
+    chosen = Recipe.load(find_recipe(recipe, RECIPES))
     out.mkdir(parents=True, exist_ok=True)
     crew = Crew(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     logging.basicConfig(
@@ -293,9 +293,9 @@ def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: 
     torch.set_float32_matmul_precision("high")
     if start is not None and crew.leads:
         (out / "policy").mkdir(exist_ok=True)
-        for file in [*start.glob("*.json*"), *start.glob("*.jinja")]:
-            shutil.copy(file, out / "policy")
-    Trainer(Recipe.load(file), out, crew).run(start)
+        for beside in [*start.glob("*.json*"), *start.glob("*.jinja")]:
+            shutil.copy(beside, out / "policy")
+    Trainer(chosen, out, crew).run(start)
     crew.leave()
 
 

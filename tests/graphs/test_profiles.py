@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 
 from graphs.dialects.base import View
@@ -20,6 +22,13 @@ def test_every_size_is_a_multiple_of_the_image_cell(profile) -> None:  # type: i
     view = profile.view
     cell = 32 if profile.dialect == "seg_research" else 28  # Qwen3-VL's and Qwen2.5-VL's
     assert not [side for side in (view.frame_size, view.keyframe_size, view.image_size) if side % cell]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=str)
+def test_a_dialect_can_be_sent_to_another_process(profile) -> None:  # type: ignore[no-untyped-def]
+    dialect = profile.make_dialect()
+    turn = '<think>a</think><thinking>a</thinking><search>{"name": "text_search", "query": "b"}</search>'
+    assert pickle.loads(pickle.dumps(dialect)).parse(turn) == dialect.parse(turn)
 
 
 def test_unknown_names_list_the_known_ones() -> None:
