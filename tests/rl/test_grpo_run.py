@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from rollout_stubs import roll_out
 
 pytest.importorskip("trl", reason="needs the extra train")
 
+from graphs.policies.base import Sampling
 from rl.grpo.recipe import GRPORecipe
 from rl.grpo.train import run
+from rl.records import RecordWriter
+from rl.records.encode import Origin, to_record
 from rl.rewards.base import Play
 
 pytestmark = pytest.mark.slow
@@ -50,6 +54,18 @@ class Length:
 @pytest.fixture
 def by_length(monkeypatch):
     monkeypatch.setattr("rl.grpo.train.get_reward", lambda name: Length())
+
+
+class Digits:
+    """The share of what was said that is spelt in four digits: anybody can learn it within a few steps."""
+
+    name = "digits"
+    source = "this test"
+    weights: Mapping[str, float] = {"digits": 1.0}
+
+    def components(self, play: Play) -> dict[str, float]:
+        said = "".join(turn.text for turn in play.turns if turn.role == "policy")
+        return {"digits": sum(letter in "0123" for letter in said) / max(1, len(said))}
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -139,3 +155,31 @@ def test_two_processes_run_a_recipe_by_the_accelerate_file(tiny_policy, tmp_path
     assert [line["held_out/n"] for line in lines if "held_out/n" in line] == [3.0, 3.0]
     assert len(steps(tmp_path / "out")) == 1
     assert (tmp_path / "out" / "policy" / "config.json").is_file()
+
+
+def test_what_pays_is_learnt(tiny_policy, tmp_path, monkeypatch):
+    monkeypatch.setattr("rl.grpo.train.get_reward", lambda name: Digits())
+    settings = {
+        "num_generations": 8, "per_device_train_batch_size": 16, "max_steps": 8, "learning_rate": 3e-3,
+        "optim": "adamw_torch", "scale_rewards": "batch",
+    }  # fmt: skip
+    budget = {"turns": 1, "turn_tokens": 16, "repairs": 0}
+    run(recipe(tiny_policy, trl=settings, budget=budget, search=False), tmp_path, device="cpu")
+    rewards = [line["reward"] for line in steps(tmp_path)]
+    assert rewards[0] < 0.5
+    assert rewards[-1] > 0.9
+
+
+def test_a_run_from_records_needs_no_episodes(tiny_policy, tmp_path):
+    rollouts = roll_out(tiny_policy, 4)
+    writer = RecordWriter(tmp_path / "records", image_pad=rollouts[0].image_pad)
+    for number, rollout in enumerate(rollouts):
+        record = to_record(rollout, Origin("tiny", "seg_research", Sampling(temperature=1.0)), sample_index=number % 2)
+        record["group_id"], record["reward"] = f"group {number // 2}", float(number % 2)
+        writer.write(record, rollout.result.images)
+    writer.close()
+    run(recipe(tiny_policy, records=tmp_path / "records", trl={"max_steps": 2}), tmp_path / "out", device="cpu")
+    logged = steps(tmp_path / "out")
+    assert [line["reward"] for line in logged] == [0.5, 0.5]
+    assert all(line["grad_norm"] > 0 for line in logged)
+    assert "seconds/rollouts" in logged[0]
