@@ -86,6 +86,8 @@ class GRPORecipe(_Part):
     """Limits of an episode in training (fields of `Budget`) that replace the profile's."""
     freeze: tuple[str, ...] = ()
     refills: int = 0
+    even_spread: float = 1e-6
+    """Groups whose rewards lie this near to one another are drawn anew, `refills` times at most."""
     overlong: OverlongPart | None = None
     parity_alarm: float = 0.05
     concurrency: int = 256

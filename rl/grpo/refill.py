@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 
 from rl.rows import TrainingRow
 
-_SAME = 1e-6
-
 
 def refill(
     rows: Sequence[TrainingRow],
@@ -13,26 +11,31 @@ def refill(
     rounds: int,
     roll_out: Callable[[Sequence[int]], list[TrainingRow]],
     next_task: Callable[[], int],
+    *,
+    spread: float = 1e-6,
 ) -> list[TrainingRow]:
-    """Replace groups of equal reward up to `rounds` times; the number of rows stays.
+    """Replace even groups up to `rounds` times; the number of rows stays.
 
-    `roll_out` plays one whole group for each task index, `next_task` names another task. A group that is still even
-    after the last round is kept: its advantages are 0.
+    A group is even if its rewards lie within `spread` of one another. `roll_out` plays one whole group for each task
+    index, `next_task` names another task. A group that is still even after the last round is kept: what little its
+    rewards differ by is its advantage. Raises ValueError if the rows are no whole groups.
     """
+    if len(rows) % group:
+        raise ValueError(f"{len(rows)} rows are no whole groups of {group}")
     groups = [list(rows[start : start + group]) for start in range(0, len(rows), group)]
     for _ in range(rounds):
-        even = [at for at, members in enumerate(groups) if is_even(members)]
+        even = [at for at, members in enumerate(groups) if is_even(members, spread)]
         if not even:
             break
         fresh = roll_out([next_task() for _ in even])
         for number, at in enumerate(even):
             members = fresh[number * group : (number + 1) * group]
-            if not is_even(members):
+            if not is_even(members, spread):
                 groups[at] = members
     return [row for members in groups for row in members]
 
 
-def is_even(members: Sequence[TrainingRow]) -> bool:
-    """Tell whether all episodes of a group earned the same."""
+def is_even(members: Sequence[TrainingRow], spread: float) -> bool:
+    """Tell whether the rewards of a group lie within `spread`."""
     rewards = [row.reward for row in members]
-    return max(rewards) - min(rewards) < _SAME
+    return max(rewards) - min(rewards) <= spread

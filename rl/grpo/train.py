@@ -93,6 +93,7 @@ def _run_stage(recipe: GRPORecipe, out: Path, device: str | None) -> None:
         tokenizer=tokenizer,
         seed=recipe.seed,
         refills=recipe.refills,
+        even_spread=recipe.even_spread,
         overlong=recipe.shaping(),
         parity_alarm=None if recipe.records else recipe.parity_alarm,
         behaviour=recipe.records is not None or not sampler.exact,

@@ -5,6 +5,7 @@ model (TRL would render them again, and drops all pictures of a batch without a 
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -31,7 +32,8 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     """Train a policy on groups of episodes.
 
     `rows` gives episodes; `chatml` is that of the policy's tokenizer. `refills` says how often groups without variance
-    are replaced by other tasks (DAPO's dynamic sampling; 0 keeps them), `overlong` takes reward from policy tokens
+    are replaced by other tasks (DAPO's dynamic sampling; 0 keeps them), which are those whose rewards lie within
+    `even_spread`; each process must hold whole groups then. `overlong` takes reward from policy tokens
     beyond a limit, `parity_alarm` is the largest mean difference between the sampler's and the trainer's
     log-probabilities that is still believed (None: the rows are older than the policy, so there is none to expect).
     With `behaviour` the sampler's log-probabilities are the old ones of the ratio: for rows that are not the policy's
@@ -49,6 +51,7 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         tokenizer: Any,
         seed: int,
         refills: int = 0,
+        even_spread: float = 1e-6,
         overlong: Overlong | None = None,
         parity_alarm: float | None = 0.05,
         behaviour: bool = False,
@@ -57,6 +60,7 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         before_rollouts: Callable[[Any], None] | None = None,
     ) -> None:
         self.rows, self.chatml, self.seed, self.refills, self.overlong = rows, chatml, seed, refills, overlong
+        self.even_spread = even_spread
         self.parity_alarm, self.behaviour = parity_alarm, behaviour
         self._patches, self._before_rollouts = patches, before_rollouts
         self._pictures: dict[str, Any] = {}
@@ -79,7 +83,9 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._log_metric("seconds/weights", perf_counter() - start)
         start = perf_counter()
         rows = self._roll_out([int(prompt) for prompt in prompts])
-        rows = refill(rows, group, self.refills, lambda tasks: self._groups(tasks, group), self._next_task)
+        if self.refills:
+            play = partial(self._groups, group=group)
+            rows = refill(rows, group, self.refills, play, self._next_task, spread=self.even_spread)
         self._log_metric("seconds/rollouts", perf_counter() - start)
         streams = [row.stream for row in rows]
         numbers = [len(stream.images) for stream in streams]
