@@ -37,7 +37,7 @@ from rl.tasks.base import TaskSource
 from rl.tasks.joined import JoinedSource
 from rl.tasks.lookup import search_for
 from rl.weights import save_trained
-from tools.errors import PolicyError, boundary
+from tools.errors import InputError, PolicyError, boundary
 from tools.segmenters import load_segmenter
 
 log = logging.getLogger("segscout.grpo")
@@ -78,6 +78,7 @@ def _run_stage(recipe: GRPORecipe, out: Path, device: str | None) -> None:
         **_saving(recipe.save_every),
         **recipe.trl,
     )
+    check_groups(recipe.refills, config)
     with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
         model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=getattr(torch, recipe.dtype))
         tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
@@ -104,6 +105,16 @@ def _run_stage(recipe: GRPORecipe, out: Path, device: str | None) -> None:
     trainer.add_callback(Progress(out, recipe.held_out, _held_out(recipe, sampler, config), recipe.minutes))
     trainer.train(resume_from_checkpoint=get_last_checkpoint(config.output_dir) if recipe.save_every else None)
     save_trained(trainer, out / "policy", recipe.policy)
+
+
+def check_groups(refills: int, config: GRPOConfig) -> None:
+    """Raise InputError if groups are to be drawn anew, but several processes share a group."""
+    own = config.per_device_train_batch_size * config.steps_per_generation
+    if refills and own % config.num_generations:
+        raise InputError(
+            f"a process holds {own} episodes, which are no whole groups of {config.num_generations} to draw anew.",
+            remedy="Raise steps_per_generation, or set refills = 0.",
+        )
 
 
 def _saving(every: int) -> dict[str, Any]:

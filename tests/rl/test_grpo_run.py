@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ pytest.importorskip("trl", reason="needs the extra train")
 
 from graphs.policies.base import Sampling
 from rl.grpo.recipe import GRPORecipe
-from rl.grpo.train import run
+from rl.grpo.train import check_groups, run
 from rl.records import RecordWriter
 from rl.records.encode import Origin, to_record
 from rl.rewards.base import Play
+from tools.errors import InputError
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -183,3 +185,12 @@ def test_a_run_from_records_needs_no_episodes(tiny_policy, tmp_path):
     assert [line["reward"] for line in logged] == [0.5, 0.5]
     assert all(line["grad_norm"] > 0 for line in logged)
     assert "seconds/rollouts" in logged[0]
+
+
+def test_groups_that_processes_share_cannot_be_drawn_anew():
+    config = SimpleNamespace(per_device_train_batch_size=2, steps_per_generation=2, num_generations=8)
+    check_groups(0, config)
+    with pytest.raises(InputError, match="no whole groups"):
+        check_groups(1, config)
+    config.steps_per_generation = 8
+    check_groups(1, config)
