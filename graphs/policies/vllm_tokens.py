@@ -5,21 +5,22 @@ The server continues exactly the ids that training reads, and says which ids it 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import openai
-from pydantic import BaseModel, ValidationError
 from transformers import AutoConfig, AutoTokenizer
 
-from graphs.conversation import ImageRef, Turn
+from graphs.conversation import Turn
 from graphs.policies.base import Completion, Sampling, cut_after
 from graphs.policies.chatml import ChatML
-from graphs.policies.openai_replies import UnusableReplyError
 from graphs.policies.vllm_forms import choose_form
-from graphs.policies.vllm_pictures import PlacedPictures, Places
+from graphs.policies.vllm_pictures import Claim, Holdings
 from graphs.policies.vllm_prompts import Prompt, PromptEncoder
+from graphs.policies.vllm_renderer import Renderer
+from graphs.policies.vllm_replies import BrokenOffError, Reply, read_reply
 from graphs.policies.vllm_server import VLLMServer
 from tools.errors import InputError, PolicyError, boundary
 from tools.image_store import ImageStore
@@ -28,10 +29,6 @@ GENERATE = "/inference/v1/generate"
 _NEVER = -100
 _FINAL_ONLY = 2
 """vLLM's RequestOutputKind: nothing is wanted before the end."""
-
-
-class BrokenOffError(UnusableReplyError):
-    """The engine gave a request up: in 0.25 its only answer when it no longer has a picture."""
 
 
 class VLLMTokenPolicy:
@@ -57,11 +54,13 @@ class VLLMTokenPolicy:
         self._server = VLLMServer(address, api_key=api_key, timeout=timeout, retries=retries, pause=pause)
         served = self._server.greet(model)
         self._model = served.model
-        self.chatml, self._tokenizer = _read_checkpoint(checkpoint or _folder(served.root, self._server.endpoint))
+        folder = checkpoint or _folder(served.root, self._server.endpoint)
+        self.chatml, self._tokenizer, patch = _read_checkpoint(folder)
         self._ends = {self.chatml.end_of_turn, self._tokenizer.eos_token_id} - {None}
         self._encode = PromptEncoder(self.chatml)
-        self._form = choose_form(served.version, self._server, self._model, self._encode, self.chatml)
-        self._pictures = PlacedPictures(self._send)
+        self._stopping = cache(self._find_stopping)
+        self._form = choose_form(served.version, Renderer(self._server, self._model, self.chatml, patch))
+        self._pictures = Holdings()
 
     @property
     def name(self) -> str:
@@ -76,47 +75,63 @@ class VLLMTokenPolicy:
         Raises PolicyError that names the server and the remedy, also if the server read another prompt than ours.
         """
         prompt = self._encode(turns)
-        params = self._params(max_tokens, stop, sampling)
-        places: Places = {}
-
-        async def body() -> bytes:
-            nonlocal places
-            places = await self._pictures.place(prompt.images, images)
-            names = [places[image.sha256].result() for image in prompt.images]
-            return self._body(prompt, self._form.fields(prompt, names), params)
-
-        def mend(error: Exception) -> bool:
-            lost = bool(places) and _may_have_lost_pictures(error)
-            if lost:
-                self._pictures.forget(places)
-            return lost
-
-        reply = await self._server.ask(GENERATE, body, _read_reply, mend=mend)
-        self._check_prompt(prompt, reply)
+        reply = await self._ask(prompt, images, self._params(max_tokens, stop, sampling))
         choice = reply.choices[0]
+        ids = self._until_stop(choice.token_ids, stop)
+        text = cut_after(str(self._tokenizer.decode(ids[:-1] if ids[-1] in self._ends else ids)), stop)
         return Completion(
-            self._text(choice.token_ids, stop),
-            "length" if choice.finish_reason == "length" else "stop",
+            text,
+            "length" if choice.finish_reason == "length" and not _holds(text, stop) else "stop",
             prompt.length,
-            len(choice.token_ids),
-            tuple(choice.token_ids),
-            tuple(score.logprob for score in choice.logprobs.content),
+            len(ids),
+            tuple(ids),
+            tuple(score.logprob for score in choice.logprobs.content[: len(ids)]),
         )
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         await self._server.close()
 
-    async def _send(self, refs: Sequence[ImageRef], images: ImageStore) -> list[str]:
-        """Have the server read pictures once, sampling next to nothing, so that all others need only name them."""
-        prompt, names, fields = await self._form.send(refs, images)
-        request = self._body(prompt, fields, self._params(1, (), Sampling()))
+    async def _ask(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any]) -> Reply:
+        """Return the server's reply to a prompt; pictures that it has not are carried along.
+
+        Where other episodes wait for those, a request for one token goes before, so that they need not wait long. The
+        server keeps what it computed for the prompt, so that costs little more than the way there and back; but where
+        nobody shares pictures it would be two requests in five.
+        """
+        claim: Claim | None = None
+        brief = False
 
         async def body() -> bytes:
-            return request
+            nonlocal claim, brief
+            if claim is None:
+                claim = await self._pictures.claim([image.sha256 for image in prompt.images])
+            refs = {image.sha256: image for image in prompt.images}
+            pixels = await self._form.pixels([refs[name] for name in claim.carry], images) if claim.carry else {}
+            brief = claim.wanted
+            return self._body(self._form.fields(prompt, pixels), {**params, "max_tokens": 1} if brief else params)
 
-        self._check_prompt(prompt, await self._server.ask(GENERATE, body, _read_reply))
-        return names
+        def mend(error: Exception) -> bool:
+            nonlocal claim
+            lost = claim is not None and bool(claim.places) and _may_have_lost_pictures(error)
+            if claim is not None and lost:
+                claim.settle(False)
+                self._pictures.forget(claim.places)
+                claim = None
+            return lost
+
+        try:
+            while True:
+                reply = await self._server.ask(GENERATE, body, read_reply, mend=mend)
+                self._check_prompt(prompt, reply)
+                if claim is not None:
+                    claim.settle(True)
+                if not brief:
+                    return reply
+                claim = None
+        finally:
+            if claim is not None:
+                claim.settle(False)
 
     def _params(self, max_tokens: int, stop: Sequence[str], sampling: Sampling) -> dict[str, Any]:
         return {
@@ -125,19 +140,28 @@ class VLLMTokenPolicy:
             "top_p": sampling.top_p,
             "seed": sampling.seed % 2**31,
             "logprobs": 0,
-            "stop": list(stop),
-            "stop_token_ids": sorted(self._ends),
             "logit_bias": {str(self.chatml.image_pad): _NEVER},  # only the graph shows pictures
-            "include_stop_str_in_output": True,
-            "skip_special_tokens": False,
             "output_kind": _FINAL_ONLY,
+            **self._stopping(tuple(stop)),
         }
 
-    def _body(self, prompt: Prompt, fields: dict[str, Any], params: dict[str, Any]) -> bytes:
-        rest = json.dumps({"model": self._model, **fields, "sampling_params": params}, separators=(",", ":"))
-        return f'{{"token_ids":[{self._form.ids(prompt)}],{rest[1:]}'.encode()
+    def _find_stopping(self, stop: tuple[str, ...]) -> dict[str, Any]:
+        """Return the parameters that end a turn; where each stop is a token, the server need not spell what it samples.
 
-    def _check_prompt(self, prompt: Prompt, reply: "_Reply") -> None:
+        A stop that is spelt with other tokens then ends nothing there: `_until_stop` finds it and drops what was
+        sampled beyond, so that the turn is the same.
+        """
+        tokens = [self.chatml.encode_text(each) for each in stop]
+        if all(len(ids) == 1 and self._tokenizer.decode(ids) == each for ids, each in zip(tokens, stop, strict=True)):
+            return {"stop_token_ids": sorted(self._ends.union(*tokens)), "detokenize": False}
+        spelling = {"stop": stop, "include_stop_str_in_output": True, "skip_special_tokens": False}
+        return {"stop_token_ids": sorted(self._ends), **spelling}
+
+    def _body(self, fields: Sequence[bytes], params: Mapping[str, Any]) -> bytes:
+        rest = json.dumps({"model": self._model, "sampling_params": params}, separators=(",", ":")).encode()
+        return b"".join((b"{", *fields, b",", rest[1:]))
+
+    def _check_prompt(self, prompt: Prompt, reply: Reply) -> None:
         same = reply.prompt_token_ids is None or reply.prompt_token_ids == prompt.ids
         if not same or (reply.usage is not None and reply.usage.prompt_tokens != prompt.length):
             raise PolicyError(
@@ -145,52 +169,15 @@ class VLLMTokenPolicy:
                 remedy="Give the served model's own folder as checkpoint, and sizes that its processor keeps.",
             )
 
-    def _text(self, ids: Sequence[int], stop: Sequence[str]) -> str:
-        spoken = ids[:-1] if ids[-1] in self._ends else ids
-        return cut_after(str(self._tokenizer.decode(spoken)), stop)
+    def _until_stop(self, ids: Sequence[int], stop: Sequence[str]) -> Sequence[int]:
+        """Return ids up to the one that ends the first stop string."""
+        if not _holds(self._tokenizer.decode(ids[:-1]), stop):
+            return ids
+        return ids[: next(count for count in range(1, len(ids)) if _holds(self._tokenizer.decode(ids[:count]), stop))]
 
 
-class _Score(BaseModel):
-    logprob: float
-
-
-class _Scores(BaseModel):
-    content: list[_Score]
-
-
-class _Choice(BaseModel):
-    token_ids: list[int]
-    logprobs: _Scores = _Scores(content=[])
-    finish_reason: str | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int
-
-
-class _Reply(BaseModel):
-    choices: list[_Choice]
-    usage: _Usage | None = None
-    prompt_token_ids: list[int] | None = None
-
-
-def _read_reply(body: bytes) -> _Reply:
-    """Read a reply of the token endpoint; UnusableReplyError unless it holds ids with a log-probability each."""
-    try:
-        reply = _Reply.model_validate_json(body)
-    except ValidationError as error:
-        start = body[:80].decode("utf-8", "replace").strip()
-        raise UnusableReplyError(f"it sent no token ids but {start!r}") from error
-    if not reply.choices:
-        raise UnusableReplyError("it sent a completion without choices")
-    choice = reply.choices[0]
-    if choice.finish_reason in ("error", "abort"):
-        raise BrokenOffError(f"it broke the request off ({choice.finish_reason})")
-    if not choice.token_ids or len(choice.token_ids) != len(choice.logprobs.content):
-        raise UnusableReplyError(
-            f"it sent {len(choice.token_ids)} token ids with {len(choice.logprobs.content)} log-probabilities"
-        )
-    return reply
+def _holds(text: str, stop: Sequence[str]) -> bool:
+    return any(each in text for each in stop)
 
 
 def _may_have_lost_pictures(error: Exception) -> bool:
@@ -208,8 +195,8 @@ def _folder(root: str, endpoint: str) -> Path:
     return Path(root)
 
 
-def _read_checkpoint(checkpoint: str | Path) -> tuple[ChatML, Any]:
-    """Return how conversations are encoded for a checkpoint, and its tokenizer."""
+def _read_checkpoint(checkpoint: str | Path) -> tuple[ChatML, Any, int]:
+    """Return how conversations are encoded for a checkpoint, its tokenizer, and an image patch's side in pixels."""
     with boundary(PolicyError, f"reading the tokenizer of {checkpoint} failed", remedy="Check the folder or hub id."):
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         vision = AutoConfig.from_pretrained(checkpoint).vision_config
@@ -218,4 +205,4 @@ def _read_checkpoint(checkpoint: str | Path) -> tuple[ChatML, Any]:
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    return ChatML(encode, cell=cell), tokenizer
+    return ChatML(encode, cell=cell), tokenizer, int(vision.patch_size)

@@ -1,11 +1,13 @@
 """VLLMTokenPolicy: exactly our ids go out, exactly the sampled ones come in, and each picture travels once."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import base64
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from chat_server import Answer, error, hang, send
 from graph_stubs import clip, context
 from token_server import TokenServer, encode, scores, token_server, tokens
@@ -14,10 +16,12 @@ from evals.contexts import open_policy
 from graphs.conversation import ImageRef, Text, Turn
 from graphs.dialects.seg_research import answer_turn, keyframe_turn
 from graphs.episode import Task, run_episode
-from graphs.policies import vllm_forms
+from graphs.policies import vllm_molds, vllm_renderer
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.loading import EMBEDDED_FOLDER, load_policy
-from graphs.policies.vllm_pictures import PlacedPictures
+from graphs.policies.vision import patchify
+from graphs.policies.vllm_molds import cut_patches, find_mold, probe
+from graphs.policies.vllm_pictures import Holdings
 from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from rl.commands.record import RecordOptions, record_episodes
 from rl.stream import check_images, to_stream
@@ -73,11 +77,11 @@ async def test_our_ids_go_out_and_theirs_come_in(server: TokenServer) -> None:
     assert [place["length"] for place in request["features"]["mm_placeholders"]["image"]] == [2, 8, 2]
     assert request["model"] == "small"
     assert request["sampling_params"] == {
-        "max_tokens": 50, "temperature": 0.5, "top_p": 1.0, "seed": 3, "logprobs": 0, "stop": list(STOP),
-        "stop_token_ids": [asked.chatml.end_of_turn], "include_stop_str_in_output": True,
-        "skip_special_tokens": False, "output_kind": 2, "logit_bias": {str(asked.chatml.image_pad): -100},
+        "max_tokens": 50, "temperature": 0.5, "top_p": 1.0, "seed": 3, "logprobs": 0, "output_kind": 2,
+        "stop_token_ids": sorted([asked.chatml.end_of_turn, *(encode(stop)[0] for stop in STOP)]), "detokenize": False,
+        "logit_bias": {str(asked.chatml.image_pad): -100},
     }  # fmt: skip
-    ids = encode("<keyframe> 8 </keyframe>\n<answer>")
+    ids = encode("<keyframe> 8 </keyframe>")
     assert completion == Completion(
         "<keyframe> 8 </keyframe>", "stop", len(encoded.ids), len(ids), tuple(ids), tuple(scores(len(ids)))
     )
@@ -93,6 +97,32 @@ async def test_the_end_of_turn_is_an_id_but_no_text(server: TokenServer) -> None
     assert (completion.text, completion.finish_reason) == ("I do not know", "length")
 
 
+async def test_stops_that_are_no_tokens_are_found_by_the_server(server: TokenServer) -> None:
+    images, asked = ImageStore(), policy(server)
+    turn = Turn("user", (Text("hi"),))
+    await asked.complete((turn,), images, max_tokens=5, stop=("</answer>", "that is all"), sampling=Sampling())
+    params = server.requests[0]["sampling_params"]
+    assert params["stop"] == ["</answer>", "that is all"]
+    assert params["stop_token_ids"] == [asked.chatml.end_of_turn]
+    assert params["include_stop_str_in_output"]
+    assert "detokenize" not in params
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+async def test_a_stop_that_is_spelt_with_other_tokens_ends_the_turn_as_the_server_would(
+    server: TokenServer, finish: str
+) -> None:
+    asked = policy(server)
+    spelt = [*encode("<answer> none </"), *encode("answer"), *encode(">")]
+    assert encode("</answer>")[0] not in spelt
+    for beyond in ([], [asked.chatml.end_of_turn], [*encode(" and more"), *encode("</answer>")]):
+        server.says = [tokens([*spelt, *beyond], finish=finish)]
+        completion = await ask(asked)
+        assert completion.token_ids == tuple(spelt)
+        assert completion.logprobs == tuple(scores(len(spelt)))
+        assert (completion.text, completion.finish_reason) == ("<answer> none </answer>", "stop")
+
+
 async def test_a_growing_conversation_is_encoded_turn_by_turn(server: TokenServer) -> None:
     asked = policy(server)
     encoded: list[str] = []
@@ -101,7 +131,7 @@ async def test_a_growing_conversation_is_encoded_turn_by_turn(server: TokenServe
     talk = [Turn("user", (Text(f"question {number}"),)) for number in range(5)]
     for number in range(5):
         await ask(asked, *talk[: number + 1])
-    assert len(encoded) == 5
+    assert len([text for text in encoded if "question" in text]) == 5
 
 
 # Pictures.
@@ -113,17 +143,72 @@ async def test_pictures_travel_once(server: TokenServer) -> None:
     turn = shown(images, 32, 64)
     for _ in range(3):
         await ask(asked, turn, images=images)
-    assert (server.renders, server.carried) == ([2], 2)
-    assert all(request["features"]["kwargs_data"]["image"] == [None, None] for request in server.requests)
+    assert (server.renders, server.carried, len(server.requests)) == ([1, 1], 2, 3)
+    told = [request["features"]["kwargs_data"]["image"] for request in server.requests]
+    assert None not in told[0]
+    assert told[1:] == [[None, None]] * 2
     await ask(asked, turn, shown(images, 32, 64, 32), images=images)
-    assert (server.renders, server.carried) == ([2, 1], 3)
+    assert (server.renders, server.carried) == ([1, 1], 3)
+    assert server.requests[-1]["features"]["kwargs_data"]["image"][:-1] == [None] * 4
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+async def test_a_picture_of_each_size_is_rendered_and_all_others_are_made_alike(
+    server: TokenServer, dtype: torch.dtype
+) -> None:
+    server.dtype = dtype  # the server asserts that each item is what it would have made
+    images = ImageStore()
+    asked = policy(server)
+    flat = [ImageRef(images.put(np.full((64, 32, 3), grey, np.uint8)), 32, 64) for grey in (0, 127, 255)]
+    await asyncio.gather(*(ask(asked, shown(images, 32, 64, 32, 64), images=images) for _ in range(8)))
+    await ask(asked, Turn("user", tuple(flat)), images=images)
+    assert (sorted(server.renders), server.carried) == ([1, 1, 1], 7)
+
+
+async def test_a_server_that_cuts_pictures_otherwise_renders_each(server: TokenServer) -> None:
+    server.inverted = True
+    images = ImageStore()
+    asked = policy(server)
+    await ask(asked, shown(images, 32, 64), images=images)
+    await ask(asked, shown(images, 32, 64, 32, 96), images=images)
+    assert (server.renders, server.carried) == ([1, 2, 2], 4)
+
+
+def test_patches_are_those_of_the_vision_part() -> None:
+    picture = probe(96, 64)
+    assert set(picture.flat) == set(range(256))
+    for dtype, width in vllm_molds._DTYPES.items():
+        values = (torch.arange(256).float() / 127.5 - 1.0).to(dtype).view(torch.uint8).numpy().view(width)
+        theirs = patchify(picture).to(dtype).view(torch.uint8).numpy().tobytes()
+        assert cut_patches(picture, values, 16, 2).tobytes() == theirs
+
+
+def test_an_item_in_which_pixels_stand_twice_is_no_mold() -> None:
+    picture = probe(32, 32)
+    pixels = patchify(picture).numpy().tobytes()
+    assert find_mold(base64.b64encode(b"head" + pixels + b"tail"), picture, 16, 2) is not None
+    assert find_mold(base64.b64encode(b"head" + pixels + b"tail" + pixels), picture, 16, 2) is None
 
 
 async def test_episodes_that_show_the_same_pictures_send_them_once(server: TokenServer) -> None:
     asked = policy(server)
     stores = [ImageStore() for _ in range(8)]
-    await asyncio.gather(*(ask(asked, shown(images, 32, 64), images=images) for images in stores))
-    assert (server.renders, server.carried, len(server.requests)) == ([2], 2, 8)
+    for _ in range(2):
+        await asyncio.gather(*(ask(asked, shown(images, 32, 64), images=images) for images in stores))
+    assert (server.renders, server.carried, len(server.requests)) == ([1, 1], 2, 16)
+
+
+async def test_those_who_wait_for_pictures_wait_for_one_token_only(server: TokenServer) -> None:
+    asked = policy(server)
+    stores = [ImageStore() for _ in range(3)]
+    await asyncio.gather(*(ask(asked, shown(images, 32), images=images) for images in stores))
+    (carrier,) = server.sent
+    assert carrier["sampling_params"]["max_tokens"] == 1
+    assert carrier["token_ids"] == server.requests[0]["token_ids"]
+    await ask(asked, shown(stores[0], 64), images=stores[0])
+    await ask(asked, shown(stores[0], 96), images=stores[0])
+    wanted = [request["sampling_params"]["max_tokens"] for request in server.sent]
+    assert wanted == [1, 1, 50]  # as the last picture was shared the next may be; that was not, so the third is not
 
 
 def test_what_one_event_loop_sent_another_need_not(server: TokenServer) -> None:
@@ -136,7 +221,7 @@ def test_what_one_event_loop_sent_another_need_not(server: TokenServer) -> None:
 
     asyncio.run(once())
     asyncio.run(once())
-    assert server.renders == [1]
+    assert (server.renders, server.carried) == ([1], 1)
 
 
 @pytest.mark.parametrize("version", ["0.25.1", "0.31.0"])
@@ -156,13 +241,13 @@ async def test_a_server_that_keeps_no_picture_is_told_of(server: TokenServer) ->
     server.says = [tokens([], finish="error")]
     text = await failure(policy(server), shown(images, 32), images=images)
     assert "broke the request off" in text
-    assert server.carried == 3
+    assert (server.renders, server.carried) == ([1], 3)
 
 
 async def test_a_picture_that_cannot_be_sent_fails_all_who_show_it(server: TokenServer) -> None:
     images = ImageStore()
     asked = policy(server, retries=0)
-    server.render_answers = [error(400, "at most 1 image"), send({"features": None})]
+    server.render_answers = [*[error(400, "at most 1 image")] * 3, send({"features": None})]
     told = await asyncio.gather(*(failure(asked, shown(images, 32), images=images) for _ in range(3)))
     assert all("at most 1 image" in text for text in told)
     assert "rendered no pictures" in await failure(asked, shown(images, 32), images=images)
@@ -178,39 +263,42 @@ async def test_other_image_tokens_than_ours_are_refused(server: TokenServer) -> 
 
 
 async def test_whoever_waits_takes_over_from_an_episode_that_is_stopped() -> None:
-    images, calls, release = ImageStore(), 0, asyncio.Event()
-    ref = ImageRef(images.put(np.zeros((32, 32, 3), np.uint8)), 32, 32)
-
-    async def slow(refs: Sequence[ImageRef], images: ImageStore) -> list[str]:
-        nonlocal calls
-        calls += 1
-        await release.wait()
-        return ["name"]
-
-    pictures = PlacedPictures(slow)
-    first = asyncio.create_task(pictures.place([ref], images))
-    await asyncio.sleep(0)
-    second, third = (asyncio.create_task(pictures.place([ref], images)) for _ in range(2))
+    held = Holdings()
+    first = await held.claim(["a", "b"])
+    second, third = (asyncio.create_task(held.claim(["b", "c"])) for _ in range(2))
     await asyncio.sleep(0)
     third.cancel()
-    first.cancel()
-    release.set()
-    assert (await second)[ref.sha256].result() == "name"
-    assert calls == 2
+    await asyncio.sleep(0)
+    assert first.wanted
+    first.settle(False)
+    assert (await second).carry == ["c", "b"]
+    last = asyncio.create_task(held.claim(["a", "b"]))
+    await asyncio.sleep(0)
+    (await second).settle(True)
+    assert (await last).carry == ["a"]
+
+
+async def test_all_who_waited_for_a_carrier_that_failed_carry_at_once() -> None:
+    held = Holdings()
+    first = await held.claim(["a"])
+    waiting = [asyncio.create_task(held.claim(["a"])) for _ in range(3)]
+    await asyncio.sleep(0)
+    first.settle(False)
+    claims = await asyncio.gather(*waiting)
+    assert [claim.carry for claim in claims] == [["a"]] * 3
+    late = asyncio.create_task(held.claim(["a"]))
+    for claim in claims:
+        claim.settle(True)
+    assert (await late).carry == []
 
 
 async def test_pictures_used_last_are_remembered() -> None:
-    images, sent = ImageStore(), []
-    refs = [ImageRef(images.put(np.full((32, 32, 3), i, np.uint8)), 32, 32) for i in range(3)]
-
-    async def send(refs: Sequence[ImageRef], images: ImageStore) -> list[str]:
-        sent.extend(refs)
-        return ["name"] * len(refs)
-
-    pictures = PlacedPictures(send, keep=2)
-    for at in (0, 1, 0, 2, 0, 1):
-        await pictures.place([refs[at]], images)
-    assert sent == [refs[0], refs[1], refs[2], refs[1]]
+    held, sent = Holdings(keep=2), []
+    for name in "abacab":
+        claim = await held.claim([name])
+        claim.settle(True)
+        sent += claim.carry
+    assert sent == ["a", "b", "c", "b"]
 
 
 # vLLM from 0.30 on.
@@ -227,8 +315,10 @@ async def test_newer_servers_get_pictures_as_content_parts(server: TokenServer) 
     request = server.requests[0]
     assert request["token_ids"].count(asked.chatml.image_pad) == 2
     names = [part.sha256 for part in turn.parts if isinstance(part, ImageRef)]
-    assert request["content_parts"] == [{"type": "image_url", "uuid": name} for name in names]
-    assert [part["url"][:22] for part in server.sent[0]["content_parts"]] == ["data:image/png;base64,"] * 2
+    assert [part["uuid"] for part in request["content_parts"]] == names
+    assert [part["url"][:22] for part in request["content_parts"]] == ["data:image/png;base64,"] * 2
+    await ask(asked, turn, images=images)
+    assert server.requests[1]["content_parts"] == [{"type": "image_url", "uuid": name} for name in names]
     server.says = [tokens(encode("hello"), prompt_token_ids=[1, 2, 3])]
     assert "another prompt" in await failure(asked, turn, images=images)
 
@@ -337,18 +427,25 @@ def test_records_are_made_from_token_endpoints_only(server: TokenServer, tmp_pat
         record_episodes(replace(options, policy=f"{server.url}/v1"), tmp_path / "none")
 
 
-async def test_pictures_are_encoded_off_the_event_loop(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pictures_are_processed_off_the_event_loop(server: TokenServer, monkeypatch: pytest.MonkeyPatch) -> None:
     loops: list[bool] = []
-    encode_picture: Callable[..., str] = vllm_forms.data_uri
 
-    def noting(image: object, image_format: str) -> str:
-        try:
-            loops.append(asyncio.get_running_loop().is_running())
-        except RuntimeError:
-            loops.append(False)
-        return encode_picture(image, image_format)
+    def note(where: object, name: str) -> None:
+        process = getattr(where, name)
 
-    monkeypatch.setattr(vllm_forms, "data_uri", noting)
+        def noting(*given: object) -> object:
+            try:
+                loops.append(asyncio.get_running_loop().is_running())
+            except RuntimeError:
+                loops.append(False)
+            return process(*given)
+
+        monkeypatch.setattr(where, name, noting)
+
+    note(vllm_renderer, "data_uri")
+    note(vllm_renderer, "find_mold")
+    note(vllm_molds, "cut_patches")
     images = ImageStore()
     await ask(policy(server), shown(images, 32), images=images)
-    assert loops == [False]
+    assert len(loops) >= 4
+    assert not any(loops)

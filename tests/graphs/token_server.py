@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,18 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
 import PIL.Image
+import torch
 from chat_server import Answer, error, send
 from transformers import AutoTokenizer
 
 from graphs.policies.loading import EMBEDDED_FOLDER
+from graphs.policies.vision import patchify
+from tools.image_store import Image, image_sha256
 
 CELL = 32
+PATCH = 16
 PAD = "<|image_pad|>"
 
 
@@ -50,7 +56,8 @@ def tokens(ids: list[int], *, finish: str = "stop", prompt: int | None = None, *
 class TokenServer:
     """What the server says, in order (the last repeats), and what it was asked.
 
-    `says` are texts that it samples, or answers; `requests` are those for a turn, `sent` those that carried pictures.
+    `says` are texts that it samples, or answers, for requests that want more than one token; `requests` are those,
+    `sent` those that carried pictures. Each item that comes must be just what the renderer would have made.
     """
 
     url: str
@@ -67,6 +74,10 @@ class TokenServer:
     render_answers: list[Answer] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What was asked of the development routes, which are there only in `dev` mode."""
+    dtype: torch.dtype = torch.bfloat16
+    """What the model computes in."""
+    inverted: bool = False
+    """Whether pictures are processed otherwise than by Qwen3-VL."""
     dev: bool = True
     broken: str = ""
     """The development route that fails."""
@@ -77,7 +88,7 @@ class TokenServer:
     @property
     def carried(self) -> int:
         """How many pictures were sent with their pixels."""
-        return sum(len(_pixels(request)) for request in self.sent)
+        return sum(len(self._pixels(request)) for request in self.sent)
 
     def get(self, path: str) -> Answer:
         if path == "/version":
@@ -103,21 +114,49 @@ class TokenServer:
             return self.render_answers.pop(0)
         (pad,) = encode(PAD)
         ids = encode("user says: ")
-        ranges = []
+        ranges, items = [], []
         for uri in uris:
-            count = _image_tokens(uri) + self.extra_tokens
+            picture = _picture(uri)
+            count = _image_tokens(picture) + self.extra_tokens
             ranges.append({"offset": len(ids), "length": count})
             ids += [pad] * count + encode("\n")
+            items.append(base64.b64encode(self.item(picture)).decode())
         features = {
             "mm_hashes": {"image": [f"hash of {hash(uri)}" for uri in uris]},
             "mm_placeholders": {"image": ranges},
-            "kwargs_data": {"image": [base64.b64encode(uri.encode()).decode() for uri in uris]},
+            "kwargs_data": {"image": items},
         }
         return send({"token_ids": ids, "features": features, "sampling_params": {}})
 
+    def item(self, picture: Image) -> bytes:
+        """What the renderer makes of a picture: laid out as vLLM's msgpack."""
+        patches = patchify(255 - picture if self.inverted else picture).to(self.dtype)
+        pixels = patches.view(torch.uint8).numpy().tobytes()
+        name = str(self.dtype).removeprefix("torch.").encode()
+        grid = struct.pack("<3q", 1, picture.shape[0] // PATCH, picture.shape[1] // PATCH)
+        head = b"\x82\xacpixel_values\x82\xa4data\x93" + bytes([0xA0 + len(name)]) + name
+        head += struct.pack(">BBHBH", 0x92, 0xCD, patches.shape[0], 0xCD, patches.shape[1])
+        head += struct.pack(">BIB", 0xC9, len(pixels), 3)
+        flat = b"\xa5field\x92\xa4flat\x83\xabkeep_on_cpu\xc2\xa6slices\x91\x91\x93\x00\xcd"
+        flat += struct.pack(">H", patches.shape[0]) + b"\xc0\xa3dim\x00"
+        tail = b"\xaeimage_grid_thw\x82\xa4data\x93\xa5int64\x91\x03\xc7\x18\x03" + grid
+        return head + pixels + flat + tail + b"\xa5field\x92\xa7batched\x81\xabkeep_on_cpu\xc3"
+
+    def read_item(self, item: bytes) -> Image:
+        """The picture in an item."""
+        grid = item.index(b"image_grid_thw") + len(b"image_grid_thw\x82\xa4data\x93\xa5int64\x91\x03\xc7\x18\x03")
+        _, rows, columns = struct.unpack("<3q", item[grid : grid + 24])
+        count = rows * columns * 3 * 2 * PATCH * PATCH * self.dtype.itemsize
+        start = item.index(b"\xc9") + 6
+        pixels = torch.frombuffer(bytearray(item[start : start + count]), dtype=torch.uint8).view(self.dtype).float()
+        blocks = pixels.view(rows // 2, columns // 2, 2, 2, 3, 2, PATCH, PATCH)[:, :, :, :, :, 0]
+        scaled = blocks.permute(0, 2, 5, 1, 3, 6, 4).reshape(rows * PATCH, columns * PATCH, 3)
+        picture = ((scaled + 1.0) * 127.5).round().numpy().astype(np.uint8)
+        return 255 - picture if self.inverted else picture
+
     def _generate(self, request: dict[str, Any]) -> Answer:
         ids = request["token_ids"]
-        for name, pixels, length in _pictures(request):
+        for name, pixels, length in self._pictures(request):
             if pixels is not None:
                 self.held[name] = length
             elif name not in self.held:
@@ -126,8 +165,9 @@ class TokenServer:
         if "content_parts" in request:
             ids = self._expand(request)
         more = {"prompt_token_ids": ids} if request.get("return_token_ids") else {}
-        if _pixels(request):
+        if self._pixels(request):
             self.sent.append(request)
+        if request["sampling_params"]["max_tokens"] == 1:
             return tokens(encode("x"), finish="length", prompt=len(ids), **more)
         self.requests.append(request)
         said = self.says[min(len(self.requests), len(self.says)) - 1]
@@ -135,31 +175,36 @@ class TokenServer:
             return said
         return tokens(encode(said), prompt=len(ids), **more)
 
+    def _pictures(self, request: dict[str, Any]) -> list[tuple[str, str | None, int]]:
+        """Name, pixels and image tokens of each picture of a request."""
+        if "content_parts" in request:
+            parts = request["content_parts"]
+            return [(p["uuid"], p.get("url"), _image_tokens(_picture(p["url"])) if "url" in p else 0) for p in parts]
+        if "features" not in request:
+            return []
+        features = request["features"]
+        (pad,) = encode(PAD)
+        lengths = []
+        for place in features["mm_placeholders"]["image"]:
+            run = request["token_ids"][place["offset"] : place["offset"] + place["length"]]
+            assert run == [pad] * place["length"]
+            lengths.append(place["length"])
+        named = list(zip(features["mm_hashes"]["image"], features["kwargs_data"]["image"], lengths, strict=True))
+        for name, pixels, length in named:
+            if pixels is not None:
+                picture = self.read_item(base64.b64decode(pixels, validate=True))
+                assert base64.b64decode(pixels) == self.item(picture)
+                assert (name, length) == (image_sha256(picture), _image_tokens(picture))
+        return named
+
+    def _pixels(self, request: dict[str, Any]) -> list[str]:
+        return [pixels for _, pixels, _ in self._pictures(request) if pixels is not None]
+
     def _expand(self, request: dict[str, Any]) -> list[int]:
         (pad,) = encode(PAD)
         counts = iter([self.held[part["uuid"]] for part in request["content_parts"]])
         runs = [[token] * next(counts) if token == pad else [token] for token in request["token_ids"]]
         return [token for run in runs for token in run]
-
-
-def _pictures(request: dict[str, Any]) -> list[tuple[str, str | None, int]]:
-    """Name, pixels and image tokens of each picture of a request."""
-    if "content_parts" in request:
-        parts = request["content_parts"]
-        return [(p["uuid"], p.get("url"), _image_tokens(p["url"]) if "url" in p else 0) for p in parts]
-    if "features" not in request:
-        return []
-    features = request["features"]
-    (pad,) = encode(PAD)
-    for place in features["mm_placeholders"]["image"]:
-        run = request["token_ids"][place["offset"] : place["offset"] + place["length"]]
-        assert run == [pad] * place["length"]
-    named = zip(features["mm_hashes"]["image"], features["kwargs_data"]["image"], strict=True)
-    return [(name, pixels, 0) for name, pixels in named]
-
-
-def _pixels(request: dict[str, Any]) -> list[str]:
-    return [pixels for _, pixels, _ in _pictures(request) if pixels is not None]
 
 
 def _lost(request: dict[str, Any], name: str) -> Answer:
@@ -169,9 +214,12 @@ def _lost(request: dict[str, Any], name: str) -> Answer:
     return error(400, f"Cache miss for image at index 0 but data is not provided ({name}).")
 
 
-def _image_tokens(uri: str) -> int:
-    picture = PIL.Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
-    return (picture.width // CELL) * (picture.height // CELL)
+def _picture(uri: str) -> Image:
+    return np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB"))
+
+
+def _image_tokens(picture: Image) -> int:
+    return (picture.shape[0] // CELL) * (picture.shape[1] // CELL)
 
 
 @contextmanager
