@@ -7,6 +7,7 @@ vllm/v1/serial_utils.py and mm_serde.py of 0.25.1.
 
 from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -16,6 +17,12 @@ from tools.image_store import Image
 
 _DTYPES = {torch.bfloat16: np.uint16, torch.float16: np.uint16, torch.float32: np.uint32}
 """What models compute in, and an unsigned type as wide: numpy knows no bfloat16."""
+
+
+_PIXELS = torch.arange(256).float()
+_SCALED = (_PIXELS / 127.5 - 1.0, (_PIXELS - 127.5) / 127.5)
+"""A pixel's 256 values as Hugging Face's processors compute them, with Pillow and with torchvision: in float32 every
+second one differs in its last bit."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +44,8 @@ class Mold:
 def find_mold(item: bytes, image: Image, patch: int, merge: int) -> Mold | None:
     """Return the mold of the item, in base64, that the server made of a picture; None if its pixels are not ours."""
     raw = a2b_base64(item)
-    for dtype, width in _DTYPES.items():
-        values = (torch.arange(256).float() / 127.5 - 1.0).to(dtype).view(torch.uint8).numpy().view(width)
+    for scaled, (dtype, width) in product(_SCALED, _DTYPES.items()):
+        values = scaled.to(dtype).view(torch.uint8).numpy().view(width)
         pixels = cut_patches(image, values, patch, merge).tobytes()
         at = raw.find(pixels)
         if at >= 0 and at == raw.rfind(pixels):

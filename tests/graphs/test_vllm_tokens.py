@@ -178,9 +178,19 @@ def test_patches_are_those_of_the_vision_part() -> None:
     picture = probe(96, 64)
     assert set(picture.flat) == set(range(256))
     for dtype, width in vllm_molds._DTYPES.items():
-        values = (torch.arange(256).float() / 127.5 - 1.0).to(dtype).view(torch.uint8).numpy().view(width)
+        values = vllm_molds._SCALED[0].to(dtype).view(torch.uint8).numpy().view(width)
         theirs = patchify(picture).to(dtype).view(torch.uint8).numpy().tobytes()
         assert cut_patches(picture, values, 16, 2).tobytes() == theirs
+
+
+def test_torchvision_scales_otherwise_in_the_last_bit() -> None:
+    picture = probe(32, 32)
+    blocks = (patchify(picture) + 1.0) * 127.5
+    pixels = ((blocks.round() - 127.5) / 127.5).numpy().tobytes()
+    assert pixels != patchify(picture).numpy().tobytes()
+    mold = find_mold(base64.b64encode(b"head" + pixels + b"tail"), picture, 16, 2)
+    assert mold is not None
+    assert base64.b64decode(mold.fill(picture)) == b"head" + pixels + b"tail"
 
 
 def test_an_item_in_which_pixels_stand_twice_is_no_mold() -> None:
