@@ -48,6 +48,12 @@ class SearchError(SegscoutError):
     boundary = "search"
 
 
+class FetchError(SegscoutError):
+    """A URL is refused, or what it names could not be fetched."""
+
+    boundary = "fetch"
+
+
 class SegmenterError(SegscoutError):
     """A segmenter could not be loaded or could not run."""
 
