@@ -19,13 +19,13 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "segscout needs Python 3.11 or newer; choose one with make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV), which takes a minute or more'
-	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,serve]'
 	@touch $@
 
 # What only training and its tests need, so that the demo need not wait for it.
 $(ALL): $(STAMP)
 	@echo 'installing what the tests of training need into $(VENV)'
-	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,train,offline]'
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,serve,train,offline]'
 	@touch $@
 
 demo: $(STAMP) ## The main job, on a clip that nobody has seen

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -92,7 +92,7 @@ class SegmentationAgent:
                 return item
         raise AssertionError("a stream ends with its Result")
 
-    async def stream(self, media: MediaSource | Media, query: str) -> AsyncIterator[Event | Result]:
+    async def stream(self, media: MediaSource | Media, query: str) -> AsyncGenerator[Event | Result]:
         """Do the same as `segment`, yielding every event as it happens and the Result last."""
         opened = media if isinstance(media, Media) else await asyncio.to_thread(open_media, media)
         start = perf_counter()

@@ -1,0 +1,52 @@
+"""Put the server together: routes, guards, limits, and errors in one shape."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from agent.agent import SegmentationAgent
+from agent.server.bodies import BodyLimit
+from agent.server.chat import chat_routes
+from agent.server.errors import add_error_handlers
+from agent.server.guard import Guard
+from agent.server.metrics import Metrics, RequestCounter
+from agent.server.probes import probe_routes
+from agent.server.runs import Runs
+from agent.server.settings import ServerSettings
+from agent.server.upload import upload_routes
+from agent.versions import segscout_version
+
+
+def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -> FastAPI:
+    """Return the application that serves `agent`; other pages can be mounted on it.
+
+    Its lifespan removes the files and closes the agent's connections. The guards come before everything that is
+    mounted, and in their order: count, ask for the key, limit the body.
+    """
+    settings = settings or ServerSettings()
+    metrics = Metrics()
+    runs = Runs(agent, settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await runs.close()
+
+    app = FastAPI(
+        title="Segscout",
+        version=segscout_version(),
+        lifespan=lifespan,
+        docs_url=None,  # those pages load scripts from elsewhere
+        redoc_url=None,
+        middleware=[
+            Middleware(RequestCounter, metrics=metrics),
+            Middleware(Guard, key=settings.key),
+            Middleware(BodyLimit, max_bytes=settings.body_bytes, seconds=settings.body_seconds),
+        ],
+    )
+    add_error_handlers(app)
+    for router in (chat_routes(runs), upload_routes(runs), probe_routes(runs)):
+        app.include_router(router)
+    return app

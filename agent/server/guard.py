@@ -1,0 +1,85 @@
+"""Who may ask: with a key, whoever has it; without one, only programs and pages of this very machine."""
+
+import ipaddress
+import secrets
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from agent.server.errors import RequestError, error_response
+
+OPEN = frozenset({"/health"})
+"""Paths that need no key, so that a load balancer may look."""
+
+
+class Guard:
+    """ASGI middleware: ask for the key on every path but `OPEN`.
+
+    Without a key the server listens on the loopback interface alone, and what is left to fear are pages of strangers
+    in this machine's browsers: a request must name this machine as its host, and come from no other site.
+    """
+
+    def __init__(self, app: ASGIApp, *, key: str | None) -> None:
+        self._app, self._key = app, key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on if it may pass."""
+        refused = self._check(scope) if scope["type"] == "http" else None
+        if refused is None:
+            await self._app(scope, receive, send)
+        else:
+            await error_response(refused)(scope, receive, send)
+
+    def _check(self, scope: Scope) -> RequestError | None:
+        headers = Headers(scope=scope)
+        if scope["path"] in OPEN:
+            return None
+        if self._key is None:
+            return _check_origin(headers)
+        return None if _has_key(headers, self._key) else _no_key()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address is this machine's own; other names are not looked up."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _host(url: str) -> str:
+    """Return the host that a URL names, without its port; empty if it cannot be read."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _has_key(headers: Headers, key: str) -> bool:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    # As bytes, because compare_digest takes no text beyond ASCII; in a time that tells nothing of the key.
+    return secrets.compare_digest(given.strip().encode(), key.encode()) and scheme.lower() == "bearer"
+
+
+def _no_key() -> RequestError:
+    return RequestError(
+        "the key is missing or wrong.",
+        remedy="Send the header Authorization: Bearer KEY.",
+        status=401,
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
+def _check_origin(headers: Headers) -> RequestError | None:
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if not is_loopback(_host(f"//{host}")):
+        return _foreign("the request names another host than this machine.")
+    if origin is not None and origin.partition("://")[2] != host:
+        return _foreign("the request comes from a page of another site.")
+    return None
+
+
+def _foreign(told: str) -> RequestError:
+    return RequestError(told, remedy="Give the server a key, SEGSCOUT_SERVER_KEY.", status=403, code="foreign_site")

@@ -1,0 +1,80 @@
+"""Tell an episode while it happens: each event as a few lines of Markdown, for the `reasoning` of a chat."""
+
+import re
+
+from agent.server.markdown import quoted, source_link
+from graphs.actions import Malformed
+from graphs.events import (
+    Answered,
+    Event,
+    FoundHit,
+    KeyframeShown,
+    MasksCut,
+    Repaired,
+    SearchFinished,
+    SearchStarted,
+    TurnSampled,
+)
+
+_ACTION = re.compile(r"<(search|keyframe|answer|tool_call)\b.*", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z_]{1,20}>", re.IGNORECASE)
+_THOUGHT_CHARS = 4_000
+_TOLD_FRAMES = 50
+"""While masks are cut, a line every so many frames."""
+_FATES = {
+    "cached": "searched before, the same is shown again",
+    "too_many": "not run, too many in one turn",
+    "refused": "not run, no search is left",
+    "off": "not run, there is nothing to search here",
+}
+
+
+def narrate(event: Event) -> str:
+    """Return what an event has to say, ending in a newline; empty if it has nothing to say."""
+    lines = _lines(event)
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def _lines(event: Event) -> list[str]:
+    match event:
+        case TurnSampled():
+            return [_thought(event)]
+        case SearchStarted():
+            return [f"Search ({event.tool.removesuffix('_search')}): {quoted(event.query, 500)}"]
+        case SearchFinished():
+            return _found(event)
+        case KeyframeShown():
+            return [f"Look closer at frame {event.frame}."]
+        case Repaired():
+            return [f"That could not be used: {quoted(f'{event.reason}. {event.hint}', 500)}"]
+        case Answered():
+            return [_answer(event)]
+        case MasksCut() if event.done == event.total or event.done % _TOLD_FRAMES == 0:
+            return [f"Masks cut: {event.done} of {event.total} frames."]
+    return []
+
+
+def _thought(event: TurnSampled) -> str:
+    said = event.text if isinstance(event.action, Malformed) else _ACTION.sub("", event.text)
+    return quoted(_TAG.sub(" ", said), _THOUGHT_CHARS)
+
+
+def _found(event: SearchFinished) -> list[str]:
+    if event.error:
+        return [f"- failed: {quoted(event.error, 300)}"]
+    told = [f"- {_FATES[event.fate]}"] if event.fate in _FATES else []
+    if not event.hits and not told:
+        told.append("- nothing was found")
+    return told + [_hit(hit) for hit in event.hits]
+
+
+def _hit(hit: FoundHit) -> str:
+    said = f": {quoted(hit.snippet, 300)}" if hit.snippet else ""
+    return f"- {quoted(hit.title, 150)}{said} {source_link(hit.source)}"
+
+
+def _answer(event: Answered) -> str:
+    if event.absent:
+        return "Answer: it is not there."
+    objects = "one object" if len(event.boxes) == 1 else f"{len(event.boxes)} objects"
+    return f"Answer: {objects} in frame {event.keyframe}."

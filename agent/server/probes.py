@@ -1,0 +1,49 @@
+"""What operators ask: is it alive, which version, how busy; and the files of finished runs."""
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, PlainTextResponse
+
+from agent.server.errors import RequestError
+from agent.server.files import KINDS
+from agent.server.metrics import CONTENT_TYPE, Gauges
+from agent.server.runs import Runs
+
+_SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=600"}
+
+
+def probe_routes(runs: Runs) -> APIRouter:
+    """Return the routes that tell how the server does."""
+    router = APIRouter(tags=["server"])
+    versions = runs.agent.versions
+    gauges: Gauges = {
+        "segscout_requests_in_flight": ("Requests not answered to their end.", lambda: runs.metrics.in_flight),
+        "segscout_runs_in_flight": ("Runs under way.", lambda: runs.gate.running),
+        "segscout_runs_waiting": ("Requests that wait for their run.", lambda: runs.gate.waiting),
+        "segscout_files_bytes": ("Bytes of the files of finished runs.", lambda: runs.store.bytes),
+    }
+
+    @router.get("/health")
+    async def health() -> dict[str, str]:
+        """Say that the server answers."""
+        return {"status": "ok"}
+
+    @router.get("/version")
+    async def version() -> dict[str, str]:
+        """Say what is behind the server."""
+        return {"version": versions.segscout, "policy": versions.policy, "segmenter": versions.segmenter}
+
+    @router.get("/metrics")
+    async def metrics() -> PlainTextResponse:
+        """Return what Prometheus reads."""
+        return PlainTextResponse(runs.metrics.render(gauges), media_type=CONTENT_TYPE)
+
+    @router.get("/v1/files/{run_id}/{name}")
+    async def file(run_id: str, name: str) -> FileResponse:
+        """Return a file of a finished run."""
+        path = runs.store.find(run_id, name)
+        if path is None:
+            told = "there is no such file, or no longer."
+            raise RequestError(told, remedy="Ask again.", status=404, code="file_not_found")
+        return FileResponse(path, media_type=KINDS[name], headers=_SAFE)
+
+    return router

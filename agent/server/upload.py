@@ -1,0 +1,47 @@
+"""`/v1/segment`: one uploaded file and a query in, JSON out, for those who hold no conversation."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Form, Request, UploadFile
+
+from agent.server.answer import segmentation_of
+from agent.server.chat import file_urls
+from agent.server.completions import usage_of
+from agent.server.connection import while_connected
+from agent.server.errors import RequestError
+from agent.server.runs import Runs
+from agent.server.sources import open_files, write_source
+from graphs.episode import MAX_QUERY_CHARS
+from tools.media import Limits, Media
+
+
+def upload_routes(runs: Runs) -> APIRouter:
+    """Return the route that takes an upload."""
+    router = APIRouter(tags=["segment"])
+
+    @router.post("/v1/segment")
+    async def segment(request: Request, file: UploadFile, query: Annotated[str, Form()]) -> dict[str, Any]:
+        """Segment an uploaded picture or clip, and return its masks, citations and files."""
+        query = query.strip()
+        if not 0 < len(query) <= MAX_QUERY_CHARS:
+            told = f"the query has {len(query)} characters, 1 to {MAX_QUERY_CHARS} are allowed."
+            raise RequestError(told, remedy="Say what to find.", param="query")
+        opener = partial(_open, [file], runs.settings.media)
+        async with await while_connected(request, runs.open(query, query, opener)) as run:
+            finished = await while_connected(request, run.finish())
+            result, urls = finished.result, file_urls(finished, str(request.base_url))
+            return {"query": query, **segmentation_of(result, urls), "usage": usage_of(result.usage)}
+
+    return router
+
+
+async def _open(uploads: Sequence[UploadFile], limits: Limits, folder: Path) -> Media:
+    files = []
+    for number, upload in enumerate(uploads):
+        data = await upload.read()
+        files.append(await anyio.to_thread.run_sync(write_source, data, folder / f"media-{number}"))
+    return await anyio.to_thread.run_sync(open_files, files, limits)
