@@ -42,6 +42,20 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line of standard output.")]
 Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and result.", file_okay=True)]
 
+# The parts of an agent and its budget; None is "not said", so the settings or the profile decide.
+Policy = Annotated[str | None, typer.Option(help="embedded, or an address http://host:8000/v1.")]
+Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
+Profile = Annotated[str | None, typer.Option(help="embedded, qwen3-vl, seg-research-4b.")]
+Dialect = Annotated[str | None, typer.Option(help="Another way of talking than the profile's.")]
+Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.")]
+Sam2Model = Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")]
+KnowledgeBase = Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")]
+Turns = Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")]
+Searches = Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")]
+Tokens = Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")]
+Seconds = Annotated[float | None, typer.Option(min=0, help="Seconds for all turns; default: the profile's.")]
+
 
 def _show_version(value: bool) -> None:
     if value:
@@ -77,23 +91,23 @@ def demo(
 def segment(
     media: Annotated[str, typer.Argument(help="An image or a video file.")],
     query: Annotated[str, typer.Argument(help="What to find; may be left out with --box.")] = "",
-    policy: Annotated[str | None, typer.Option(help="embedded, or an address http://host:8000/v1.")] = None,
-    model: Annotated[str | None, typer.Option(help="Which of the endpoint's models.")] = None,
-    profile: Annotated[str | None, typer.Option(help="embedded, qwen3-vl, seg-research-4b.")] = None,
-    dialect: Annotated[str | None, typer.Option(help="Another way of talking than the profile's.")] = None,
-    segmenter: Annotated[str | None, typer.Option(help="sam2 or grabcut.")] = None,
-    sam2_model: Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")] = None,
+    policy: Policy = None,
+    model: Model = None,
+    profile: Profile = None,
+    dialect: Dialect = None,
+    segmenter: Segmenter = None,
+    sam2_model: Sam2Model = None,
     box: Annotated[
         list[str] | None, typer.Option(metavar="X,Y,X,Y", help="Skip the policy, cut this box; may be repeated.")
     ] = None,
     frame: Annotated[int, typer.Option(min=0, help="The frame of a video that --box speaks of.")] = 0,
-    kb: Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")] = None,
+    kb: KnowledgeBase = None,
+    device: Device = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default runs/segment/NAME.")] = None,
-    turns: Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")] = None,
-    searches: Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Seconds for all turns; default: the profile's.")] = None,
+    turns: Turns = None,
+    searches: Searches = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
     as_json: Json = False,
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
@@ -110,6 +124,42 @@ def segment(
     from agent.commands.segment import run_segment
 
     run_segment(request, checked, as_json=as_json)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only with a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with the key that clients must send; else SEGSCOUT_SERVER_KEY.")
+    ] = None,
+    running: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 4,
+    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 32,
+    policy: Policy = None,
+    model: Model = None,
+    profile: Profile = None,
+    dialect: Dialect = None,
+    segmenter: Segmenter = None,
+    sam2_model: Sam2Model = None,
+    kb: KnowledgeBase = None,
+    device: Device = None,
+    turns: Turns = None,
+    searches: Searches = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+) -> None:
+    """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
+    from agent.commands.listening import listen
+    from agent.commands.request import Request
+
+    listening = listen(host, port, api_key_file)  # before the heavy imports, so that a slip is told at once
+    said = {"turns": turns, "searches": searches, "tokens": tokens, "seconds": seconds}
+    limits = {name: value for name, value in said.items() if value is not None}
+    request = Request("", "", policy, model, profile, dialect, segmenter, sam2_model, [], 0, kb, device, None, limits)
+
+    from agent.commands.serve import run_serve
+
+    run_serve(listening, request, running=running, waiting=waiting)
 
 
 @app.command()

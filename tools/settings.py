@@ -26,10 +26,18 @@ class Settings(BaseSettings):
     device: str | None = None
     api_key: SecretStr | None = None
     """The endpoint's key; never shown, logged or saved."""
+    tavily_key: SecretStr | None = None
+    serper_key: SecretStr | None = None
+    server_key: SecretStr | None = None
+    """What clients of `segscout serve` must send; never shown, logged or saved."""
 
     def secret(self) -> str | None:
         """Return the key in plain text, for the endpoint's client only."""
         return self.api_key.get_secret_value() if self.api_key else None
+
+    def server_secret(self) -> str | None:
+        """Return the key of the server in plain text, for its guard only."""
+        return self.server_key.get_secret_value() if self.server_key else None
 
 
 def read_settings() -> Settings:

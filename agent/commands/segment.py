@@ -32,7 +32,7 @@ def run_segment(request: Request, checked: Checked, *, as_json: bool) -> None:
         if boxes:
             result = _cut(request, settings, media, boxes, display)
         else:
-            result = asyncio.run(watch(_agent(request, settings), media, request.query, display))
+            result = asyncio.run(watch(make_agent(request, settings), media, request.query, display))
         files = save(result, out, display)
     summarise(result, console)
     tell_files(console, files)
@@ -98,7 +98,8 @@ def _cut(request: Request, settings: Settings, media: Media, boxes: Sequence[Box
     return cut_boxes(media, boxes, segmenter, frame=request.frame, label=request.query.strip(), report=display.show)
 
 
-def _agent(request: Request, settings: Settings) -> SegmentationAgent:
+def make_agent(request: Request, settings: Settings) -> SegmentationAgent:
+    """Make the agent that a command line asks for; what it does not say, the settings do."""
     policy = request.policy or settings.policy
     segmenter = request.segmenter or settings.segmenter
     profile = request.profile or settings.profile

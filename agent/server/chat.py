@@ -1,5 +1,6 @@
 """`/v1/models` and `/v1/chat/completions`: the agent as a model that any chat client can talk to."""
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from time import time
@@ -19,6 +20,8 @@ from agent.server.runs import Finished, Run, Runs
 from agent.server.sources import open_sources
 from agent.server.streaming import DONE, Put, RunStream, event
 from tools.errors import SegscoutError
+
+_HOST = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?", re.ASCII)
 
 
 def chat_routes(runs: Runs) -> APIRouter:
@@ -47,7 +50,7 @@ def chat_routes(runs: Runs) -> APIRouter:
         ask = read_ask(asked.messages, pictures=settings.pictures, recall=settings.recall)
         opener = partial(open_sources, ask.urls, fetcher=settings.fetcher, limits=settings.media)
         run = await while_connected(request, runs.open(ask.query, ask.question, opener))
-        base = str(request.base_url)
+        base = base_url(request)
         if asked.stream:
             produce = partial(_stream, run, base, asked.include_usage)
             return RunStream(run, produce, ping_seconds=settings.ping_seconds)
@@ -100,6 +103,13 @@ async def _stream(run: Run, base: str, include_usage: bool, put: Put) -> None:
         log_error(error)
         put(event(error_body(error)))
     put(DONE)
+
+
+def base_url(request: Request) -> str:
+    """Return this server's address as the client knows it, ending in a slash; without the host if that is no host."""
+    host = request.headers.get("host", "")
+    origin = f"{request.scope['scheme']}://{host}" if _HOST.fullmatch(host) else ""
+    return f"{origin}{request.scope.get('root_path', '')}/"
 
 
 def file_urls(finished: Finished, base: str) -> dict[str, str]:

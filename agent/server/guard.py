@@ -1,6 +1,5 @@
 """Who may ask: with a key, whoever has it; without one, only programs and pages of this very machine."""
 
-import ipaddress
 import secrets
 from urllib.parse import urlsplit
 
@@ -8,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.server.errors import RequestError, error_response
+from agent.server.hosts import is_loopback
 
 OPEN = frozenset({"/health"})
 """Paths that need no key, so that a load balancer may look."""
@@ -38,14 +38,6 @@ class Guard:
         if self._key is None:
             return _check_origin(headers)
         return None if _has_key(headers, self._key) else _no_key()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine's own; other names are not looked up."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _host(url: str) -> str:

@@ -9,7 +9,7 @@ import anyio
 from fastapi import APIRouter, Form, Request, UploadFile
 
 from agent.server.answer import segmentation_of
-from agent.server.chat import file_urls
+from agent.server.chat import base_url, file_urls
 from agent.server.completions import usage_of
 from agent.server.connection import while_connected
 from agent.server.errors import RequestError
@@ -33,7 +33,7 @@ def upload_routes(runs: Runs) -> APIRouter:
         opener = partial(_open, [file], runs.settings.media)
         async with await while_connected(request, runs.open(query, query, opener)) as run:
             finished = await while_connected(request, run.finish())
-            result, urls = finished.result, file_urls(finished, str(request.base_url))
+            result, urls = finished.result, file_urls(finished, base_url(request))
             return {"query": query, **segmentation_of(result, urls), "usage": usage_of(result.usage)}
 
     return router

@@ -40,6 +40,10 @@ class Renderer:
         """Return items in base64, by sha256; PolicyError if the server makes other image tokens of them than we do."""
         pictures = {ref.sha256: images.get(ref.sha256) for ref in refs}
         for ref in refs:
+            if (shape := pictures[ref.sha256].shape) != (ref.height, ref.width, 3):
+                raise PolicyError(
+                    f"a picture of shape {shape} is shown as {ref.width}x{ref.height} pixels.", remedy=_REMEDY
+                )
             await self._learn(ref.height, ref.width)
         if self._cuts_as_we_do:
             return await asyncio.to_thread(_fill, {ref: self._molds[ref.height, ref.width] for ref in refs}, pictures)

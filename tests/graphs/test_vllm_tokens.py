@@ -272,6 +272,13 @@ async def test_other_image_tokens_than_ours_are_refused(server: TokenServer) -> 
     assert "checkpoint" in text
 
 
+async def test_a_picture_of_another_size_than_shown_is_refused(server: TokenServer) -> None:
+    images = ImageStore()
+    wrong = ImageRef(images.put(np.zeros((64, 32, 3), np.uint8)), 32, 32)
+    assert "shown as 32x32" in await failure(policy(server), Turn("user", (wrong,)), images=images)
+    assert server.renders == []
+
+
 async def test_whoever_waits_takes_over_from_an_episode_that_is_stopped() -> None:
     held = Holdings()
     first = await held.claim(["a", "b"])

@@ -1,0 +1,38 @@
+"""`segscout serve`: the agent behind a socket, until somebody stops it."""
+
+import uvicorn
+
+from agent.commands.listening import Listening
+from agent.commands.request import Request
+from agent.commands.segment import make_agent
+from agent.display import print_step
+from agent.reporting import console_for, hush_loading
+from agent.server.app import make_app
+from agent.server.settings import ServerSettings
+from graphs.profiles import profile_for
+from tools.settings import read_settings
+
+_PATIENCE_SECONDS = 10
+"""How long runs may go on once the server is told to stop."""
+
+
+def run_serve(listening: Listening, request: Request, *, running: int, waiting: int) -> None:
+    """Load the agent and serve it; raises SegscoutError if a part cannot be loaded."""
+    settings = read_settings()
+    console = console_for(as_json=False)
+    hush_loading(request.sam2_model or settings.sam2_model)
+    with listening.sock:
+        print_step(console, "load", "policy and segmenter")
+        agent = make_agent(request, settings)
+        profile = profile_for(request.policy or settings.policy, request.profile or settings.profile)
+        # A policy that was trained on the compact prompt has never seen what went before told in a query.
+        recall = profile.prompt == "published"
+        app = make_app(agent, ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting))
+        print_step(console, "serve", f"{listening.address}/v1, {agent.versions.policy}, {_who(listening)}", "green")
+        print_step(console, "", "stop with Ctrl-C")
+        config = uvicorn.Config(app, timeout_graceful_shutdown=_PATIENCE_SECONDS, server_header=False)
+        uvicorn.Server(config).run(sockets=[listening.sock])
+
+
+def _who(listening: Listening) -> str:
+    return "for everyone with the key" if listening.key else "for this machine only"
