@@ -19,7 +19,7 @@ from agent.server.requests import MODEL, ChatRequest
 from agent.server.runs import Finished, Run, Runs
 from agent.server.sources import open_sources
 from agent.server.streaming import DONE, Put, RunStream, event
-from tools.errors import SegscoutError
+from tools.errors import SegscoutError, boundary
 
 _HOST = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?", re.ASCII)
 
@@ -88,17 +88,18 @@ async def _stream(run: Run, base: str, include_usage: bool, put: Put) -> None:
 
     say({"role": "assistant", "content": ""})
     try:
-        async for item in run.watch():
-            if not isinstance(item, Finished):
-                if told := narrate(item):
-                    say(reasoned(told))
-                continue
-            result, urls = item.result, file_urls(item, base)
-            for piece in answer_text(result, urls):
-                say({"content": piece})
-            say({"segmentation": segmentation_of(result, urls)}, finish_reason(result))
-            if include_usage:
-                put(event(completion.cost(result)))
+        with boundary(SegscoutError, "the answer could not be told", remedy="Report it."):
+            async for item in run.watch():
+                if not isinstance(item, Finished):
+                    if told := narrate(item):
+                        say(reasoned(told))
+                    continue
+                result, urls = item.result, file_urls(item, base)
+                for piece in answer_text(result, urls):
+                    say({"content": piece})
+                say({"segmentation": segmentation_of(result, urls)}, finish_reason(result))
+                if include_usage:
+                    put(event(completion.cost(result)))
     except SegscoutError as error:
         log_error(error)
         put(event(error_body(error)))
