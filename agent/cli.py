@@ -133,6 +133,7 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with the key that clients must send; else SEGSCOUT_SERVER_KEY.")
     ] = None,
+    fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that requests name.")] = True,
     running: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 4,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 32,
     policy: Policy = None,
@@ -159,7 +160,7 @@ def serve(
 
     from agent.commands.serve import run_serve
 
-    run_serve(listening, request, running=running, waiting=waiting)
+    run_serve(listening, request, fetch=fetch, running=running, waiting=waiting)
 
 
 @app.command()

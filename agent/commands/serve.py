@@ -1,5 +1,7 @@
 """`segscout serve`: the agent behind a socket, until somebody stops it."""
 
+from dataclasses import replace
+
 import uvicorn
 
 from agent.commands.listening import Listening
@@ -9,6 +11,7 @@ from agent.display import print_step
 from agent.reporting import console_for, hush_loading
 from agent.server.app import make_app
 from agent.server.settings import ServerSettings
+from agent.server.web_media import web_media
 from graphs.profiles import profile_for
 from tools.settings import read_settings
 
@@ -16,7 +19,7 @@ _PATIENCE_SECONDS = 10
 """How long runs may go on once the server is told to stop."""
 
 
-def run_serve(listening: Listening, request: Request, *, running: int, waiting: int) -> None:
+def run_serve(listening: Listening, request: Request, *, fetch: bool, running: int, waiting: int) -> None:
     """Load the agent and serve it; raises SegscoutError if a part cannot be loaded."""
     settings = read_settings()
     console = console_for(as_json=False)
@@ -27,7 +30,10 @@ def run_serve(listening: Listening, request: Request, *, running: int, waiting: 
         profile = profile_for(request.policy or settings.policy, request.profile or settings.profile)
         # A policy that was trained on the compact prompt has never seen what went before told in a query.
         recall = profile.prompt == "published"
-        app = make_app(agent, ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting))
+        allowed = ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting)
+        if fetch:
+            allowed = replace(allowed, fetcher=web_media(allowed.media))
+        app = make_app(agent, allowed)
         print_step(console, "serve", f"{listening.address}/v1, {agent.versions.policy}, {_who(listening)}", "green")
         print_step(console, "", "stop with Ctrl-C")
         config = uvicorn.Config(app, timeout_graceful_shutdown=_PATIENCE_SECONDS, server_header=False)

@@ -40,16 +40,18 @@ async def open_sources(urls: Sequence[str], folder: Path, fetcher: MediaFetcher,
     `folder` takes the files until the media are closed; their names are made here. What the bytes hold decides, not
     what a URL calls them. Raises RequestError for a refused URL, MediaError for what cannot be opened.
     """
-    files = [await _to_file(url, folder / f"media-{number}", fetcher) for number, url in enumerate(urls)]
+    files: list[Path] = []
+    size = 0
+    for number, url in enumerate(urls):
+        files.append(await _to_file(url, folder / f"media-{number}", fetcher))
+        size += files[-1].stat().st_size
+        limits.check_bytes(size, "what the message shows")  # before more is fetched
     return await asyncio.to_thread(open_files, files, limits)
 
 
 def open_files(files: Sequence[Path], limits: Limits) -> Media:
-    """Open one file, or several pictures of one size as a clip; MediaError if together they are too large."""
-    if len(files) == 1:
-        return open_media(files[0], limits=limits)
-    limits.check_bytes(sum(file.stat().st_size for file in files), "the clip")
-    return open_media(list(files), limits=limits)
+    """Open one file, or several pictures of one size as a clip; MediaError if that cannot be done."""
+    return open_media(files[0] if len(files) == 1 else list(files), limits=limits)
 
 
 def write_source(data: bytes, path: Path) -> Path:
