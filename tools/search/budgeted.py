@@ -1,0 +1,48 @@
+"""What a run may spend on searches that cost money, and how many it may have under way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from tools.errors import InputError, SearchError
+from tools.search.base import ImageHit, SearchProvider, TextHit
+
+_Hits = TypeVar("_Hits")
+
+
+class BudgetedSearch:
+    """Pass on at most `calls` requests, and at most `at_once` at a time; one object is one budget.
+
+    Every request counts, also one that failed or is a retry, since nobody says which of them is paid for.
+    """
+
+    def __init__(self, inner: SearchProvider, *, calls: int, at_once: int = 4) -> None:
+        """Allow `calls` requests; InputError if there is no room for any at a time."""
+        if at_once < 1:
+            raise InputError(f"{at_once} searches at once are none.", remedy="Allow at least 1.")
+        self.name = inner.name
+        self.calls = calls
+        self.spent = 0
+        self._inner = inner
+        self._at_once = at_once
+        self._places: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+    async def search_text(self, query: str, limit: int) -> list[TextHit]:
+        """Return the provider's hits; SearchError if the budget is spent."""
+        return await self._spend(self._inner.search_text, query, limit)
+
+    async def search_images(self, query: str, limit: int) -> list[ImageHit]:
+        """Return the provider's hits; SearchError if the budget is spent."""
+        return await self._spend(self._inner.search_images, query, limit)
+
+    async def _spend(self, search: Callable[[str, int], Awaitable[_Hits]], query: str, limit: int) -> _Hits:
+        places = self._places.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(self._at_once))
+        async with places:
+            if self.spent >= self.calls:
+                remedy = "Allow more, or replay recorded searches."
+                raise SearchError(
+                    f"the {self.calls} requests that this run may send to {self.name} are spent.", remedy=remedy
+                )
+            self.spent += 1
+            return await search(query, limit)
