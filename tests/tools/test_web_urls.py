@@ -76,7 +76,15 @@ def test_any_text_is_a_checked_url_or_a_fetch_error(text: str, start: str) -> No
         ("http://localhost:3000/x", "http://localhost:3000/x"),
         *(
             (bad, "")
-            for bad in ("javascript:alert(1)", "data:text/html,x", "/x", "", "http://", "http://a.b/" + "x" * 2000)
+            for bad in (
+                "javascript:alert(1)",
+                "javascript://a.example/%0aalert(1)",
+                "ftp://a.example/",
+                "/x",
+                "",
+                "http://",
+                "http://a.b/" + "x" * 2000,
+            )
         ),
     ],
 )

@@ -37,6 +37,7 @@ def load_search(
     cache: CacheMode = "off",
     calls: int = 200,
     at_once: int = 4,
+    read_pages: bool = False,
     options: Mapping[str, str] | None = None,
     fetcher: Fetcher | None = None,
 ) -> SearchProvider:
@@ -44,8 +45,9 @@ def load_search(
 
     Pictures that are found are kept in `folder`, and recordings, if `cache` is not off; on `replay` neither a key nor
     the provider's library is needed, and nothing is sent. At most `calls` requests are sent, `at_once` at a time.
-    `options` are the provider's: depth (tavily); country, language (serper); engine, region (duckduckgo). Raises
-    InputError for an unknown name or option, a missing key, or a missing library, named with its extra.
+    With `read_pages`, the pages of the texts found are read, too, at no cost but time. `options` are the provider's:
+    depth (tavily); country, language (serper); engine, region (duckduckgo). Raises InputError for an unknown name or
+    option, a missing key, or a missing library, named with its extra.
     """
     known = _PROVIDERS.get(name)
     if known is None:
@@ -65,11 +67,22 @@ def load_search(
     provider: SearchProvider | None = None
     if cache != "replay":
         secret = _key(name, key) if known.needs_key else SecretStr("")
-        made = known.build(secret, PictureFetcher(fetcher or Fetcher(), folder / "pictures"), chosen)
+        fetcher = fetcher or Fetcher()
+        made = known.build(secret, PictureFetcher(fetcher, folder / "pictures"), chosen)
         provider = RetryingSearch(BudgetedSearch(made, calls=calls, at_once=at_once))
+        if read_pages:
+            provider = _reading(provider, fetcher)
         if cache == "off":
             return provider
-    return CachedSearch(provider, folder, name=name, version=known.version, options=chosen)
+    told = chosen | ({"pages": "read"} if read_pages else {})
+    return CachedSearch(provider, folder, name=name, version=known.version, options=told)
+
+
+def _reading(provider: SearchProvider, fetcher: Fetcher) -> SearchProvider:
+    from tools.search.reading import ReadingSearch
+    from tools.web.pages import PageReader
+
+    return ReadingSearch(provider, PageReader(fetcher))
 
 
 def _key(name: str, key: SecretStr | None) -> SecretStr:
