@@ -21,10 +21,10 @@ from agent_stubs import ROOT, Ran, cli
 from server_stubs import Served, data_uri, fenced, image, user
 
 from agent.commands.demo import demo_task
-from agent.video_file import write_video
 
 KEY = "a-key-of-sixteen-characters"
 CLIP = 3  # in-video: needs no knowledge base
+EXAMPLE = ROOT / "agent/server/example"
 
 
 @contextmanager
@@ -79,20 +79,20 @@ def test_slips_are_told_before_anything_is_loaded(tmp_path):
 @pytest.mark.slow
 def test_official_clients_meet_the_embedded_policy(tmp_path):
     task = demo_task(CLIP)
-    write_video((task.clip[frame] for frame in range(len(task.clip))), tmp_path / "clip.mp4", fps=8.0)
     picture = io.BytesIO()
     PIL.Image.fromarray(task.clip[0]).save(picture, "PNG")
     shown = image(data_uri(picture.getvalue(), "image/png"))
-    clip = {"type": "video_url", "video_url": {"url": data_uri((tmp_path / "clip.mp4").read_bytes(), "video/mp4")}}
+    clip = {"type": "video_url", "video_url": {"url": data_uri((EXAMPLE / "clip.mp4").read_bytes(), "video/mp4")}}
     (tmp_path / "key").write_text(f"{KEY}\n")
-    with process(tmp_path, "--api-key-file", "key", TMPDIR=str(tmp_path)) as (server, ran):
+    with process(tmp_path, "--api-key-file", "key", "--kb", str(EXAMPLE / "kb"), TMPDIR=str(tmp_path)) as (server, ran):
         client = server.client(api_key=KEY)
         first = [user(task.query, shown)]
         reply = client.chat.completions.create(model="segscout", messages=first)
         found = fenced(reply.choices[0].message.content)
         follow = [*first, {"role": "assistant", "content": reply.choices[0].message.content}, user(task.query)]
         again = client.chat.completions.create(model="segscout", messages=follow)
-        chunks = list(client.chat.completions.create(model="segscout", messages=[user(task.query, clip)], stream=True))
+        asked = [user("the emblem of the team that won the 2032 Estifell Cup", clip)]
+        chunks = list(client.chat.completions.create(model="segscout", messages=asked, stream=True))
         with pytest.raises(openai.AuthenticationError):
             server.client(api_key="wrong").models.list()
         with pytest.raises(openai.BadRequestError, match="no message shows"):
@@ -110,8 +110,10 @@ def test_official_clients_meet_the_embedded_policy(tmp_path):
     assert found["masks"][0]["rle"]["size"] == list(task.clip[0].shape[:2])
     assert fenced(again.choices[0].message.content)["masks"] == found["masks"]
     assert chunks[-1].choices[0].finish_reason == "stop"
-    masks = chunks[-1].choices[0].delta.model_extra["segmentation"]["masks"]
-    assert [mask["frame"] for mask in masks] == list(range(len(task.clip)))
+    segmentation = chunks[-1].choices[0].delta.model_extra["segmentation"]
+    assert [mask["frame"] for mask in segmentation["masks"]] == list(range(16))
+    assert segmentation["masks"][0]["bbox"] == pytest.approx([149, 204, 74, 75], abs=3)  # as the README shows
+    assert "Lorergate Riders is a dotted white cross" in segmentation["citations"][2]["snippet"]
     assert posted.json()["masks"][0]["bbox"] == found["masks"][0]["bbox"]
     assert not list(tmp_path.glob("segscout-serve-*"))
     assert KEY not in told
