@@ -8,7 +8,7 @@ from typing import Any
 
 from graphs.conversation import ImageRef
 from rl.records.files import load_image, read_records
-from rl.records.invariants import RecordError
+from rl.records.invariants import RecordError, check_read
 from rl.records.schema import Record
 from rl.rows import TrainingRow
 from rl.stream import TokenStream
@@ -42,9 +42,12 @@ class RecordedRows:
     """Rows of logged groups: task i is the i-th group, and its episodes are given out in turn (offline GRPO)."""
 
     def __init__(self, records: Iterable[Record], folder: Path, *, group: int) -> None:
-        """Keep groups of at least `group` episodes, their first `group`; RecordError if there is none."""
+        """Keep groups of at least `group` episodes, their first `group`.
+
+        Raises RecordError if there is none, or for a record that contradicts itself.
+        """
         found: dict[str, list[Record]] = {}
-        for record in records:
+        for record in map(check_read, records):
             if record["status"] != "error":
                 found.setdefault(record["group_id"], []).append(record)
         whole = [sorted(members, key=_place)[:group] for members in found.values() if len(members) >= group]

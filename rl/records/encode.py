@@ -1,18 +1,19 @@
 """Make the record of a rollout: token stream, turns with what they cost, rewards, evidence, versions."""
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 from graphs.conversation import to_plain
 from graphs.endings import Ending
 from graphs.events import Event, KeyframeShown, NodeFinished, Repaired, SearchFinished, TurnSampled
 from graphs.policies.base import Sampling
-from rl.records.schema import SCHEMA_VERSION, Record, RecordedImage, RecordedTurn
+from rl.records.schema import SCHEMA_VERSION, Record, RecordedImage, RecordedTurn, Status
 from rl.rollouts import Rollout
 from rl.stream import TokenStream
 
@@ -21,7 +22,10 @@ _PACKAGES = ("segscout", "torch", "transformers", "trl", "vllm", "langgraph")
 
 @dataclass(frozen=True)
 class Origin:
-    """What all records of a run share: who sampled, how, and on which split; `version` counts the policy's updates."""
+    """What all records of a run share: who sampled, how, and on which split; `version` counts the policy's updates.
+
+    `setting` is whatever else makes episodes of one task and seed differ, by name: the profile, search, the segmenter.
+    """
 
     policy: str
     dialect: str
@@ -29,6 +33,18 @@ class Origin:
     split: str = ""
     version: int = 0
     reward: str = ""
+    setting: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """A short hash of all that is shared: episodes of other options are other episodes, in other groups."""
+        sampling = [self.sampling.temperature, self.sampling.top_p]
+        shared = [self.policy, self.dialect, *sampling, self.split, self.version, self.reward, dict(self.setting)]
+        return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]
+
+    def seed_of(self, record: Record) -> int | None:
+        """Return the seed of a record that was made under these options; None for any other."""
+        return record["seed"] if record["episode_id"] == _episode_id(record["task_id"], record["seed"], self) else None
 
 
 def to_record(rollout: Rollout, origin: Origin, *, sample_index: int = 0) -> Record:
@@ -36,9 +52,9 @@ def to_record(rollout: Rollout, origin: Origin, *, sample_index: int = 0) -> Rec
     ending = rollout.result.ending
     return {
         "schema_version": SCHEMA_VERSION,
-        "episode_id": f"{rollout.task.id}/{rollout.seed}",
+        "episode_id": _episode_id(rollout.task.id, rollout.seed, origin),
         "task_id": rollout.task.id,
-        "group_id": f"{rollout.task.id}@{origin.version}",
+        "group_id": f"{rollout.task.id}@{origin.key}",
         "sample_index": sample_index,
         "seed": rollout.seed,
         "split": origin.split,
@@ -68,7 +84,11 @@ def to_record(rollout: Rollout, origin: Origin, *, sample_index: int = 0) -> Rec
     }
 
 
-def _status(ending: Ending) -> Literal["ok", "truncated", "error"]:
+def _episode_id(task_id: str, seed: int, origin: Origin) -> str:
+    return f"{task_id}/{seed}@{origin.key}"
+
+
+def _status(ending: Ending) -> Status:
     if ending.broken:
         return "error"
     return "ok" if ending.answered else "truncated"

@@ -3,6 +3,7 @@
 A line is written whole and flushed, so a killed run loses at most the episode it was writing.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import Any, cast
 
 import cv2
+from pydantic import TypeAdapter, ValidationError
 
 from rl.records.invariants import RecordError, check_record
-from rl.records.schema import Record
+from rl.records.schema import SCHEMA_VERSION, Record
 from tools.errors import boundary
-from tools.image_store import Image, ImageStore
+from tools.image_store import Image, ImageStore, image_sha256
 
 MEDIA = "media"
 PARQUET = "episodes.parquet"
 _REMEDY = "Check the folder and the room on its disk."
+_COPY = "Copy the folder of records whole."
+_RECORD = TypeAdapter(Record)
 
 
 class RecordWriter:
@@ -53,44 +57,63 @@ def media_path(folder: Path, sha256: str) -> Path:
 
 
 def load_image(folder: Path, sha256: str) -> Image:
-    """Read a picture, RGB uint8 (height, width, 3); RecordError if it is missing."""
+    """Read a picture, RGB uint8 (height, width, 3); RecordError if it is missing, or not the one it is named for."""
     path = media_path(folder, sha256)
-    found = cv2.imread(str(path))
+    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if found is None:
-        raise RecordError(f"the picture {path} is missing or broken.", remedy="Copy the folder of records whole.")
-    return cast(Image, cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+        raise RecordError(f"the picture {path} is missing or broken.", remedy=_COPY)
+    image = cast(Image, cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
+    if image_sha256(image) != sha256:
+        raise RecordError(f"the picture {path} holds other pixels than its name says.", remedy=_COPY)
+    return image
 
 
 def read_records(folder: Path) -> Iterator[Record]:
-    """Yield the records of a folder, compacted ones first; a torn last line is left out.
+    """Yield the records of a folder once each, compacted ones first; a torn last line is left out.
 
-    Raises RecordError if there are none, or if a line before the last is broken.
+    Raises RecordError if there are none, for a broken line before the last, and for a record of another schema.
     """
-    import pyarrow.parquet as parquet
+    seen: set[bytes] = set()
+    for _, record in read_parts(folder):
+        own = identity(record)
+        if own not in seen:
+            seen.add(own)
+            yield record
 
+
+def read_parts(folder: Path) -> Iterator[tuple[Path, Record]]:
+    """Yield every record as it stands in the files, with its file; RecordError like `read_records`."""
     parts = [folder / PARQUET] if (folder / PARQUET).is_file() else []
     lines = sorted(folder.glob("episodes-*.jsonl"))
     if not parts and not lines:
         raise RecordError(f"there are no records in {folder}.", remedy="Make some with `segscout rl record`.")
     for path in parts:
-        with boundary(RecordError, f"cannot read {path}", remedy="It is not whole; roll out again."):
-            batches = parquet.ParquetFile(path).iter_batches(batch_size=64)
-            for batch in batches:
-                yield from cast(list[Record], batch.to_pylist())
+        for number, row in enumerate(_read_rows(path)):
+            yield path, _checked(row, f"{path}, row {number}")
     for path in lines:
-        yield from _read_lines(path)
+        for number, row in enumerate(_read_lines(path), 1):
+            yield path, _checked(row, f"{path}, line {number}")
+
+
+def identity(record: Record) -> bytes:
+    """Return a digest that only copies of one episode share: its id, who sampled it, its tokens, what it was worth."""
+    own = [
+        record["episode_id"], record["policy"], record["policy_version"], f"{record['temperature']:.5g}",
+        record["reward_name"], record["reward"], record["input_ids"], [image["sha256"] for image in record["images"]],
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(own).encode()).digest()
 
 
 def compact(folder: Path) -> int:
     """Move all lines into one Parquet file, zstd-compressed; returns how many records it holds.
 
     The new file replaces the old one before the lines are removed: a run that is killed between the two leaves
-    records twice, never none, and the next compaction drops the doubles by their episode id.
+    records twice, never none, and whoever reads them is given one of each.
     """
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
-    records = list({record["episode_id"]: record for record in read_records(folder)}.values())
+    records = list(read_records(folder))
     with boundary(RecordError, f"cannot write to {folder}", remedy=_REMEDY):
         unfinished = folder / f"{PARQUET}.part"
         table = arrow.Table.from_pylist(cast(list[dict[str, Any]], records), schema=arrow_schema())
@@ -122,15 +145,42 @@ def arrow_schema() -> Any:
     return arrow.schema([(name, special.get(name, text)) for name in Record.__annotations__])
 
 
-def _read_lines(path: Path) -> Iterator[Record]:
+def _read_rows(path: Path) -> Iterator[Any]:
+    import pyarrow.parquet as parquet
+
+    with boundary(RecordError, f"cannot read {path}", remedy="It is not whole; roll out again."):
+        for batch in parquet.ParquetFile(path).iter_batches(batch_size=64):
+            yield from batch.to_pylist()
+
+
+def _read_lines(path: Path) -> Iterator[Any]:
     with boundary(RecordError, f"cannot read {path}", remedy=_REMEDY), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return  # torn by a killed run
             try:
-                yield cast(Record, json.loads(line))
-            except json.JSONDecodeError as error:
+                yield json.loads(line)
+            except ValueError as error:
                 raise RecordError(f"{path}, line {number}, is no record.", remedy="Remove that line.") from error
+
+
+def _checked(row: Any, where: str) -> Record:
+    """Return a row that has the columns of a record; RecordError names the first that is missing or of another kind."""
+    version = row.get("schema_version") if isinstance(row, dict) else None
+    if version is not None and version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{where} has schema version {version}, not {SCHEMA_VERSION}.",
+            remedy="Read it with the segscout that wrote it, or record again.",
+        )
+    try:
+        return _RECORD.validate_python(row, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = ".".join(str(part) for part in first["loc"])
+        raise RecordError(
+            f"{where} is no record: {column or 'the whole'}: {first['msg']}.",
+            remedy="These files are not what `segscout rl record` writes; name another folder.",
+        ) from error
 
 
 def _drop_torn_line(path: Path) -> None:

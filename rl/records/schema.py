@@ -8,6 +8,7 @@ from typing import Literal
 from typing_extensions import TypedDict
 
 SCHEMA_VERSION = 1
+Status = Literal["ok", "truncated", "error"]
 
 
 class RecordedImage(TypedDict):
@@ -57,7 +58,7 @@ class Record(TypedDict):
     split: str
     ability: str
     query: str
-    status: Literal["ok", "truncated", "error"]
+    status: Status
     ending: str
     policy: str
     policy_version: int

@@ -20,6 +20,7 @@ from graphs.policies.chatml import ChatML
 from rl.pictures import Patches, load_patches, pixel_inputs
 from rl.records import RecordError, read_records
 from rl.records.decode import to_row
+from rl.records.invariants import check_read
 from rl.rows import TrainingRow
 from rl.sft.demonstrations import DemonstrationRows
 from rl.tasks.fcot import FCoTSource
@@ -104,7 +105,10 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
 
 
 def read_rows(recipe: ImitationRecipe, chatml: ChatML) -> Sequence[TrainingRow]:
-    """Return what a recipe imitates; RecordError if no episode is worth it, InputError if the recipe names nothing."""
+    """Return what a recipe imitates.
+
+    Raises RecordError if no episode is worth it or one contradicts itself, InputError if the recipe names nothing.
+    """
     if recipe.demonstrations is not None:
         part = recipe.demonstrations
         if part.source != "fcot":
@@ -113,8 +117,9 @@ def read_rows(recipe: ImitationRecipe, chatml: ChatML) -> Sequence[TrainingRow]:
     if recipe.records is None:
         raise InputError(f"{recipe.name} imitates nothing.", remedy="Give it [records] or [demonstrations].")
     folder, least = recipe.records.data, recipe.records.least_reward
-    records = (record for record in read_records(folder) if record["status"] == "ok" and record["reward"] >= least)
-    rows = [to_row(record, folder) for record in records]
+    records = map(check_read, read_records(folder))
+    good = (record for record in records if record["status"] == "ok" and record["reward"] >= least)
+    rows = [to_row(record, folder) for record in good]
     if not rows:
         raise RecordError(f"no episode in {folder} is worth {least:g}.", remedy="Lower least_reward, or record more.")
     return rows

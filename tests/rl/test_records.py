@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from rollout_stubs import roll_out
 
 from graphs.policies.base import Sampling
 from rl.records import RecordError, RecordWriter, check_record, compact, read_records
+from rl.records.decode import RecordedRows
 from rl.records.encode import Origin, to_record
 from rl.records.files import load_image, media_path
 
@@ -104,6 +107,123 @@ def test_records_load_with_datasets(tmp_path, rollouts, records):
     assert loaded[1]["turns"][1]["text"] == records[1]["turns"][1]["text"]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ORIGIN, policy="another"),
+        replace(ORIGIN, dialect="seg_zero"),
+        replace(ORIGIN, sampling=Sampling(temperature=0.5)),
+        replace(ORIGIN, reward="segscout"),
+        replace(ORIGIN, split="train"),
+        replace(ORIGIN, version=4),
+        replace(ORIGIN, setting={"search": "False"}),
+    ],
+)
+def test_episodes_of_other_options_are_others_in_the_same_folder(tmp_path, rollouts, records, other):
+    write(tmp_path, rollouts[:2], records[:2])
+    compact(tmp_path)
+    others = [to_record(rollout, other) for rollout in rollouts[:2]]
+    write(tmp_path, rollouts[:2], others)
+    assert compact(tmp_path) == 4
+    assert len({record["episode_id"] for record in read_records(tmp_path)}) == 4
+    assert len({record["group_id"] for record in read_records(tmp_path)}) == 4
+    assert all(ORIGIN.seed_of(record) is None for record in others)
+    assert [ORIGIN.seed_of(record) for record in records] == [record["seed"] for record in records]
+
+
+def test_compaction_keeps_different_episodes_that_share_an_id(tmp_path, rollouts, records):
+    write(tmp_path, rollouts[:1], records[:1])
+    write(tmp_path, rollouts[:1], [records[0] | {"reward": 0.25}])
+    write(tmp_path, rollouts[1:2], [records[1] | {"episode_id": records[0]["episode_id"]}])
+    assert compact(tmp_path) == 3
+
+
+def test_a_kill_in_the_middle_of_compaction_makes_no_doubles(tmp_path, rollouts, records):
+    write(tmp_path, rollouts, records)
+    lines = tmp_path / "episodes-000.jsonl"
+    shutil.copy(lines, tmp_path / "kept")
+    compact(tmp_path)
+    shutil.move(tmp_path / "kept", lines)
+    assert [r["episode_id"] for r in read_records(tmp_path)] == [r["episode_id"] for r in records]
+    assert compact(tmp_path) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda r: r.__setitem__("schema_version", 2), "line 2 has schema version 2, not 1"),
+        (lambda r: r.pop("loss_mask"), "line 2 is no record: loss_mask"),
+        (lambda r: r.__setitem__("reward", "high"), "line 2 is no record: reward"),
+        (lambda r: r["turns"][1].pop("kind"), "line 2 is no record: turns.1.kind"),
+        (lambda r: r["images"][0].pop("width"), "line 2 is no record: images.0.width"),
+    ],
+)
+def test_files_of_another_schema_are_refused(tmp_path, records, change, said):
+    other = deepcopy(records[1])
+    change(other)
+    (tmp_path / "episodes-000.jsonl").write_text(f"{json.dumps(records[0])}\n{json.dumps(other)}\n")
+    with pytest.raises(RecordError, match=said):
+        list(read_records(tmp_path))
+    with pytest.raises(RecordError, match=said):
+        compact(tmp_path)
+    assert (tmp_path / "episodes-000.jsonl").is_file()
+
+
+def test_a_parquet_file_with_other_columns_is_refused(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(arrow.table({"prompt": ["a"], "answer": ["b"]}), tmp_path / "episodes.parquet")
+    with pytest.raises(RecordError, match=r"row 0 is no record: schema_version"):
+        list(read_records(tmp_path))
+
+
+def swap_pictures(record) -> None:
+    """Swap two pictures of equal size; the sizes and tokens still agree."""
+    one, other = _equal_pictures(record)
+    one["sha256"], other["sha256"] = other["sha256"], one["sha256"]
+
+
+def _equal_pictures(record):
+    for i, one in enumerate(record["images"]):
+        for other in record["images"][i + 1 :]:
+            if (one["width"], one["height"]) == (other["width"], other["height"]) and one["sha256"] != other["sha256"]:
+                return one, other
+    raise AssertionError("no two pictures are alike in size")
+
+
+def observe(record) -> None:
+    """Pretend that the policy had said the first token of what it was shown."""
+    turn = next(turn for turn in record["turns"] if turn["kind"] == "observation")
+    record["loss_mask"][turn["start"]] = 1
+
+
+def resample(record) -> None:
+    """Pretend that the policy had said another token."""
+    record["input_ids"][record["prompt_len"]] += 1
+
+
+@pytest.mark.parametrize("change", [swap_pictures, observe, resample])
+def test_training_refuses_a_record_that_was_tampered_with(tmp_path, rollouts, records, change):
+    write(tmp_path, rollouts, records)
+    assert len(RecordedRows.open(tmp_path, group=1)) == 5
+    broken = deepcopy(records[0])
+    change(broken)
+    lines = [json.dumps(record) + "\n" for record in (*records[1:], broken)]
+    (tmp_path / "episodes-000.jsonl").write_text("".join(lines))
+    with pytest.raises(RecordError, match=r"episode val-3-00000.*rl check"):
+        RecordedRows.open(tmp_path, group=1)
+
+
+def test_a_picture_with_other_pixels_is_refused(tmp_path, rollouts, records):
+    write(tmp_path, rollouts, records)
+    one, other = (media_path(tmp_path, image["sha256"]) for image in _equal_pictures(records[0]))
+    shutil.copy(one, other)
+    assert np.array_equal(load_image(tmp_path, one.stem), rollouts[0].result.images.get(one.stem))
+    with pytest.raises(RecordError, match=f"{other.name} holds other pixels"):
+        load_image(tmp_path, other.stem)
+
+
 BREAKS = {
     "lengths": lambda r: r["logprobs"].pop(),
     "mask where nobody spoke": lambda r: r["loss_mask"].__setitem__(0, 1),
@@ -117,6 +237,11 @@ BREAKS = {
     "a turn missing": lambda r: r["turns"].pop(),
     "wrong prompt": lambda r: r.__setitem__("prompt_len", r["prompt_len"] - 1),
     "another schema": lambda r: r.__setitem__("schema_version", 0),
+    "no status": lambda r: r.__setitem__("status", "fine"),
+    "no conversation": lambda r: r.__setitem__("messages", "[]["),
+    "another size": lambda r: r["images"][0].__setitem__("width", 2 * r["images"][0]["width"]),
+    "another text": lambda r: r["turns"][1].__setitem__("text", "something else"),
+    "a log-probability of its own": lambda r: r["logprobs"].__setitem__(r["prompt_len"], -77.0),
 }
 
 
@@ -164,7 +289,9 @@ def test_a_killed_run_loses_at_most_one_episode(tmp_path, rollouts, records):
     pad = rollouts[0].image_pad
     # Without pictures, so that it writes fast and is likely to be killed in the middle of a line.
     record["input_ids"] = [0 if token == pad else token for token in record["input_ids"]]
-    record["images"], record["messages"] = [], "x" * 300_000
+    messages = [turn | {"parts": [p for p in turn["parts"] if "text" in p]} for turn in json.loads(record["messages"])]
+    messages[0]["parts"].append({"text": "x" * 300_000})
+    record["images"], record["messages"] = [], json.dumps(messages)
     (tmp_path / "record.json").write_text(json.dumps(record))
     ran = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "record.json"), str(tmp_path / "out"), str(pad)],

@@ -1,5 +1,6 @@
 """Supervised training on records: exactly the policy's tokens are learnt, and they are learnt."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,18 @@ def test_only_episodes_worth_it_are_imitated(rollouts, tiny_policy, tmp_path):
         read_rows(recipe(tiny_policy, tmp_path, least_reward=2), chatml)
     with pytest.raises(InputError, match="imitates nothing"):
         read_rows(recipe(tiny_policy, tmp_path, records=None), chatml)
+
+
+def test_a_record_that_contradicts_itself_is_not_imitated(rollouts, tiny_policy, tmp_path):
+    from graphs.policies.batching import BatchingPolicy
+
+    chatml = BatchingPolicy.load(tiny_policy, device="cpu").chatml
+    lines = write_records(rollouts, tmp_path) / "episodes-000.jsonl"
+    record = json.loads(lines.read_text().splitlines()[0])
+    record["loss_mask"][record["prompt_len"] - 1] = 1
+    lines.write_text(json.dumps(record) + "\n")
+    with pytest.raises(RecordError, match=f"episode {record['episode_id']}"):
+        read_rows(recipe(tiny_policy, tmp_path), chatml)
 
 
 def test_demonstrations_are_rows_whose_answer_alone_is_learnt(tiny_policy, tmp_path):
