@@ -70,6 +70,9 @@ class Rollout:
         return TrainingRow(self.stream, self.reward, self.components, self.play.text, self.result.images.get, facts)
 
 
+OnDone = Callable[[int, Rollout | None], None]
+
+
 class Runner:
     """Roll out tasks of one source under one context; `context_of` may give a task parts of its own.
 
@@ -91,22 +94,25 @@ class Runner:
         self._task = lru_cache(maxsize=_TASKS)(source.__getitem__)
         self._context, self._context_of, self._concurrency = context, context_of, concurrency
 
-    def run(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
-        """Roll out (task index, seed) pairs.
+    def run(self, wanted: Sequence[tuple[int, int]], on_done: OnDone | None = None) -> list[Rollout | None]:
+        """Roll out (task index, seed) pairs; `on_done` is told each as it ends, with its place in `wanted`.
 
         None where a part of the system broke, which is nobody's merit, or where pictures and tokens disagree.
         """
-        return asyncio.run(self.run_async(wanted))
+        return asyncio.run(self.run_async(wanted, on_done))
 
-    async def run_async(self, wanted: Sequence[tuple[int, int]]) -> list[Rollout | None]:
-        """Roll out like `run`, in the running event loop."""
+    async def run_async(self, wanted: Sequence[tuple[int, int]], on_done: OnDone | None = None) -> list[Rollout | None]:
+        """Roll out like `run`, in the running event loop, whose thread calls `on_done`."""
         gate = asyncio.Semaphore(self._concurrency)
 
-        async def one(index: int, seed: int) -> Rollout | None:
+        async def one(place: int, index: int, seed: int) -> Rollout | None:
             async with gate:
-                return await self._one(index, seed)
+                rollout = await self._one(index, seed)
+            if on_done is not None:
+                on_done(place, rollout)
+            return rollout
 
-        return list(await asyncio.gather(*(one(index, seed) for index, seed in wanted)))
+        return list(await asyncio.gather(*(one(place, *pair) for place, pair in enumerate(wanted))))
 
     async def _one(self, index: int, seed: int) -> Rollout | None:
         task = self._task(index)
@@ -163,8 +169,8 @@ def to_play(task: TrainingTask, result: EpisodeResult) -> Play:
         cut = Cut(tuple(mask for mask in found if mask is not None), task.masks(result.keyframe))
     known: set[tuple[str, str]] = set()
     useful = 0
-    for asked in dict.fromkeys((found.turn, found.claim) for found in result.evidence):
-        brought = {(e.source, e.title) for e in result.evidence if (e.turn, e.claim) == asked}
+    for asked in dict.fromkeys((found.turn, found.tool, found.claim) for found in result.evidence):
+        brought = {(e.source, e.title) for e in result.evidence if (e.turn, e.tool, e.claim) == asked}
         useful += bool(brought - known)
         known |= brought
     return Play(
@@ -173,7 +179,8 @@ def to_play(task: TrainingTask, result: EpisodeResult) -> Play:
         ending=result.ending.value,
         keyframe=result.keyframe,
         cut=cut,
-        searches=result.usage.searches,
+        # What was asked before is answered from memory; asking again is no less of a waste for that.
+        searches=result.usage.searches + result.usage.cache_hits,
         useful=useful,
         facts={"turns": float(result.usage.turns), "malformed": float(result.usage.malformed)},
     )

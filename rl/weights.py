@@ -1,5 +1,7 @@
 """The weights of a trainer, whole, wherever they lie: copied to each process, sharded by FSDP, or beside an adapter."""
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +10,56 @@ from torch import Tensor
 
 from rl.checkpoints import save_policy
 
+_BASE, _A, _B = ".base_layer.weight", ".lora_A.default.weight", ".lora_B.default.weight"
+
 
 def save_trained(trainer: Any, folder: Path, like: str) -> None:
     """Write the policy that a trainer (of transformers or TRL) holds, adapters merged; every process calls it.
 
-    `like` is the checkpoint that it began with, a folder or a hub id, whose tokenizer and sizes are copied.
+    `like` is the checkpoint that it began with, a folder or a hub id, whose tokenizer and sizes are copied. The folder
+    appears whole or not at all.
     """
     weights = gather_weights(trainer)
     if trainer.accelerator.is_main_process:
         model = trainer.accelerator.unwrap_model(trainer.model)
-        save_policy(model.get_base_model() if isinstance(model, PeftModel) else model, folder, like, weights)
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        save_policy(model.get_base_model() if isinstance(model, PeftModel) else model, part, like, weights)
+        if folder.exists():
+            shutil.rmtree(folder)
+        part.rename(folder)
     trainer.accelerator.wait_for_everyone()
 
 
 def gather_weights(trainer: Any) -> dict[str, Tensor]:
     """Return the whole weights, by the names they have without an adapter; the main process has all of them."""
+    whole = dict(trainer.accelerator.get_state_dict(trainer.model))
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not isinstance(model, PeftModel):
-        return dict(trainer.accelerator.get_state_dict(trainer.model))
-    model.merge_adapter()
-    whole = dict(trainer.accelerator.get_state_dict(trainer.model))
-    merged = {_plain(name): tensor.detach().clone() for name, tensor in whole.items() if "lora_" not in name}
-    model.unmerge_adapter()
+        return whole
+    scaling = {name: float(module.scaling["default"]) for name, module in model.named_modules()
+               if isinstance(getattr(module, "scaling", None), dict)}  # fmt: skip
+    return merge_adapter(whole, scaling)
+
+
+def merge_adapter(whole: Mapping[str, Tensor], scaling: Mapping[str, float]) -> dict[str, Tensor]:
+    """Return base weights with low-rank updates added, W + scaling * B A, computed in 32 bits, in the dtype of W.
+
+    The base stays as it is: merging into it and taking the update out again moves 16-bit weights a little each time.
+    `scaling` is by the name of the adapted layer.
+    """
+    merged = {}
+    for name, weight in whole.items():
+        if "lora_" in name:
+            continue
+        layer = name.removesuffix(_BASE)
+        if layer != name and layer + _A in whole:
+            update = whole[layer + _B].float() @ whole[layer + _A].float()
+            weight = (weight.float() + scaling[layer] * update.to(weight.device)).to(weight.dtype)
+        merged[plain_name(name)] = weight
     return merged
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """Return the name that a weight has without an adapter around it."""
     return name.removeprefix("base_model.model.").replace(".base_layer.", ".")

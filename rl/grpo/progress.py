@@ -3,11 +3,12 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
@@ -28,11 +29,25 @@ class Facts:
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """Write log.jsonl in `out`, measure by `held_out`, and stop after `minutes`; a resumed run goes on counting."""
+    """Write log.jsonl in `out`, measure by `held_out`, and stop after `minutes`.
 
-    def __init__(self, out: Path, part: HeldOutPart | None, held_out: Runner | None, minutes: float | None) -> None:
+    A run that is `resumed` goes on in the log that is there and counts its minutes; any other begins a new one.
+    `refresh` is called before measuring: it gives the sampler the weights of the moment.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        part: HeldOutPart | None,
+        held_out: Runner | None,
+        minutes: float | None,
+        *,
+        resumed: bool = False,
+        refresh: Callable[[], None] = lambda: None,
+    ) -> None:
         self._out, self._part, self._held_out, self._minutes = out, part, held_out, minutes
-        self._began = time.monotonic() - 60 * minutes_spent(out / LOG)
+        self._resumed, self._refresh = resumed, refresh
+        self._began = time.monotonic() - 60 * (minutes_spent(out / LOG) if resumed else 0.0)
         self._measured = -1
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -41,6 +56,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Measure where it starts."""
+        if state.is_world_process_zero and not self._resumed:
+            (self._out / LOG).unlink(missing_ok=True)
         self.measure(args, state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -60,6 +77,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         if self._part is None or self._held_out is None or self._measured == state.global_step:
             return
         self._measured = state.global_step
+        self._refresh()
         share = range(args.process_index, self._part.n, args.world_size)
         played = self._held_out.run([(index, 0) for index in share])
         facts = [facts_of(rollout) for rollout in played if rollout is not None]
@@ -72,18 +90,22 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def _write(self, state: Any, values: dict[str, Any]) -> None:
         if not state.is_world_process_zero:
             return
-        line = {"step": state.global_step, "minutes": self.spent(), **values}
+        line = {"step": state.global_step, "minutes": self.spent(), "processes": PartialState().num_processes, **values}
         log.info(" ".join(f"{key}={value:.4g}" for key, value in line.items() if isinstance(value, float | int)))
         with (self._out / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def minutes_spent(file: Path) -> float:
-    """Return how far a run that was cut off had come, by its log; 0 for a fresh one."""
+    """Return how far a run that was cut off had come, by the last whole line of its log; 0 for a fresh one.
+
+    A last line without its end was being written when the run was cut off; it is taken away.
+    """
     if not file.exists():
         return 0.0
-    lines = file.read_text(encoding="utf-8").splitlines()
-    return float(json.loads(lines[-1])["minutes"]) if lines else 0.0
+    whole, _, _ = file.read_text(encoding="utf-8").rpartition("\n")
+    file.write_text(whole and f"{whole}\n", encoding="utf-8")
+    return float(json.loads(whole.rpartition("\n")[2])["minutes"]) if whole else 0.0
 
 
 def facts_of(rollout: Rollout) -> Facts:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from rl.grpo.shaping import Overlong
 from rl.recipes import find_recipe, read_recipe
@@ -30,15 +30,15 @@ class HeldOutPart(_Part):
 
     split: str = "val"
     seed: int = 1
-    n: int = 200
-    every: int = 20
+    n: PositiveInt = 200
+    every: PositiveInt = 20
 
 
 class OverlongPart(_Part):
     """DAPO's overlong shaping, in policy tokens."""
 
-    limit: int
-    cache: int
+    limit: PositiveInt
+    cache: PositiveInt
     most: float = 1.0
 
 

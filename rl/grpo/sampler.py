@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from graphs.policies.base import Policy
 from graphs.policies.batching import BatchingPolicy
 from graphs.policies.chatml import ChatML
+from graphs.policies.replay import ReplayPolicy
 from rl.grpo.recipe import GRPORecipe, SamplerPart
 from rl.rollouts import Runner
 from rl.rows import TrainingRow
@@ -61,10 +62,10 @@ class VLLMSampler:
         self.policy: Policy = policy
         self.chatml = policy.chatml
         self._part, self._checkpoint, self._served = part, checkpoint, served
-        self._step = 0
+        self._step: int | None = None  # what a server holds before the first update is not known
 
     def update(self, trainer: Any) -> None:
-        """Write the weights where the servers can read them, and have them read; only if a step was made."""
+        """Write the weights where the servers can read them, and have them read; not twice for the same step."""
         if trainer.state.global_step == self._step:
             return
         self._step = trainer.state.global_step
@@ -94,8 +95,25 @@ class OnlineRows:
         return [None if rollout is None else rollout.row() for rollout in self._runner.run(wanted)]
 
 
+class NoSampler:
+    """Sample nothing: for training on records alone."""
+
+    exact = True
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.policy: Policy = ReplayPolicy(())
+        vision = model.config.vision_config
+        cell = int(vision.patch_size) * int(vision.spatial_merge_size)
+        self.chatml = ChatML(lambda text: list(tokenizer.encode(text, add_special_tokens=False)), cell=cell)
+
+    def update(self, trainer: Any) -> None:
+        """Do nothing."""
+
+
 def open_sampler(recipe: GRPORecipe, model: Any, tokenizer: Any, out: Path, process: int) -> Sampler:
     """Return the recipe's sampler; InputError where it does not fit the model or the machine."""
+    if recipe.records is not None and recipe.held_out is None:
+        return NoSampler(model, tokenizer)
     if recipe.sampler.urls:
         return VLLMSampler(recipe.sampler, recipe.policy, out.absolute() / "served", process)
     if model.config.model_type != "qwen3_vl":

@@ -7,7 +7,8 @@ last checkpoint when the same command is given again.
 
 import gc
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig
 
+from graphs.budget import Budget
 from graphs.context import Context
 from graphs.policies.base import Sampling
 from graphs.profiles import get_profile
+from rl.grpo.config import check_groups, claim_folder, make_config
 from rl.grpo.progress import Progress
 from rl.grpo.recipe import GRPORecipe, load_recipe
 from rl.grpo.sampler import OnlineRows, Sampler, open_sampler
@@ -36,8 +39,8 @@ from rl.tasks import open_tasks
 from rl.tasks.base import TaskSource
 from rl.tasks.joined import JoinedSource
 from rl.tasks.lookup import search_for
-from rl.weights import save_trained
-from tools.errors import InputError, PolicyError, boundary
+from rl.weights import plain_name, save_trained
+from tools.errors import InputError, PolicyError, SegscoutError, boundary
 from tools.segmenters import load_segmenter
 
 log = logging.getLogger("segscout.grpo")
@@ -47,45 +50,38 @@ def run(recipe: GRPORecipe, out: Path, *, device: str | None = None) -> None:
     """Train by a recipe; the weights land in OUT/policy, the numbers in log.jsonl beside them.
 
     Of several stages each has a folder OUT/NAME and begins with the policy of the one before; the last one's policy is
-    the run's. What is finished is not done again. Raises InputError for a recipe whose parts do not fit together.
+    the run's. What is finished is not done again. Raises InputError for a recipe whose parts do not fit together, and
+    for a folder that another recipe has used.
     """
     # Episodes make many small objects that live long; looking through them often cost a fifth of a rollout.
     gc.set_threshold(50_000, 20, 100)
     start, folder = recipe.policy, out
     for stage in recipe.staged():
         folder = out / stage.name if recipe.stages else out
-        if (folder / "policy" / "config.json").exists():
+        stage = stage.model_copy(update={"policy": start})
+        claim_folder(stage, folder)
+        if (folder / "policy").is_dir():
             log.info("%s is done; remove %s to train it again", stage.name, folder)
         else:
-            _run_stage(stage.model_copy(update={"policy": start}), folder, device)
+            _run_stage(stage, folder, device)
         start = str(folder / "policy")
     if recipe.stages:
         log.info("the policy of the last stage is in %s", folder / "policy")
 
 
 def _run_stage(recipe: GRPORecipe, out: Path, device: str | None) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(recipe.model_dump_json(indent=1) + "\n")
-    config = GRPOConfig(
-        output_dir=str(out / "trainer"),
-        seed=recipe.seed,
-        logging_steps=1,
-        report_to="none",
-        use_cpu=device == "cpu" or not torch.cuda.is_available(),
-        bf16=recipe.dtype == "bfloat16",
-        dataloader_num_workers=0,
-        disable_tqdm=True,
-        **_saving(recipe.save_every),
-        **recipe.trl,
-    )
-    check_groups(recipe.refills, config)
+    config = make_config(recipe, out, device)
+    check_groups(recipe, config)
     with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
-        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=getattr(torch, recipe.dtype))
+        # Weights that are trained are held in 32 bits: a step of 1e-6 is lost in 16.
+        dtype = torch.float32 if recipe.lora is None else getattr(torch, recipe.dtype)
+        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
     model = model.to(config.device)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not any(name.startswith(part) for part in recipe.freeze))
+    freeze(model, recipe.freeze)
     sampler = open_sampler(recipe, model, tokenizer, out, config.process_index)
+    with boundary(InputError, f"{recipe.name}: [lora] does not fit PEFT", remedy="Check its fields."):
+        adapter = None if recipe.lora is None else LoraConfig(**recipe.lora)
     trainer = GraphGRPOTrainer(
         model,
         _rows(recipe, sampler, config),
@@ -98,29 +94,31 @@ def _run_stage(recipe: GRPORecipe, out: Path, device: str | None) -> None:
         overlong=recipe.shaping(),
         parity_alarm=None if recipe.records else recipe.parity_alarm,
         behaviour=recipe.records is not None or not sampler.exact,
-        peft_config=None if recipe.lora is None else LoraConfig(**recipe.lora),
+        peft_config=adapter,
         patches=load_patches(recipe.policy),
         before_rollouts=sampler.update,
     )
-    trainer.add_callback(Progress(out, recipe.held_out, _held_out(recipe, sampler, config), recipe.minutes))
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(config.output_dir) if recipe.save_every else None)
+    freeze(trainer.model, recipe.freeze)  # an adapter brings weights of its own
+    last = get_last_checkpoint(config.output_dir) if recipe.save_every and Path(config.output_dir).is_dir() else None
+    held_out = _held_out(recipe, sampler, config)
+    progress = Progress(
+        out,
+        recipe.held_out,
+        held_out,
+        recipe.minutes,
+        resumed=last is not None,
+        refresh=lambda: sampler.update(trainer),
+    )
+    trainer.add_callback(progress)
+    trainer.train(resume_from_checkpoint=last)
     save_trained(trainer, out / "policy", recipe.policy)
 
 
-def check_groups(refills: int, config: GRPOConfig) -> None:
-    """Raise InputError if groups are to be drawn anew, but several processes share a group."""
-    own = config.per_device_train_batch_size * config.steps_per_generation
-    if refills and own % config.num_generations:
-        raise InputError(
-            f"a process holds {own} episodes, which are no whole groups of {config.num_generations} to draw anew.",
-            remedy="Raise steps_per_generation, or set refills = 0.",
-        )
-
-
-def _saving(every: int) -> dict[str, Any]:
-    if not every:
-        return {"save_strategy": "no"}
-    return {"save_strategy": "steps", "save_steps": every, "save_total_limit": 1}
+def freeze(model: Any, parts: Sequence[str]) -> None:
+    """Keep the weights whose names, without an adapter around them, begin with one of `parts`."""
+    for name, parameter in model.named_parameters():
+        if any(plain_name(name).startswith(part) for part in parts):
+            parameter.requires_grad_(False)
 
 
 def _rows(recipe: GRPORecipe, sampler: Sampler, config: GRPOConfig) -> RowSource:
@@ -158,10 +156,15 @@ def _runner(
             load_segmenter(recipe.segmenter, model=recipe.sam2_model, device=str(config.device))
         ),
         search=search_for(source, recipe.knowledge) if recipe.search else None,
-        budget=replace(profile.budget, **limits),
+        budget=_budget(profile.budget, limits, recipe.name),
         sampling=sampling,
     )
     return Runner(source, context, sampler.chatml, get_reward(recipe.reward), concurrency=recipe.concurrency)
+
+
+def _budget(budget: Budget, limits: Mapping[str, int], name: str) -> Budget:
+    with boundary(InputError, f"{name}: [budget] does not fit", remedy="Name limits of an episode, as turns."):
+        return replace(budget, **limits)
 
 
 def main(
@@ -178,4 +181,7 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except SegscoutError as error:
+        sys.exit(str(error))

@@ -4,11 +4,13 @@ A small subclass of TRL's `GRPOTrainer`. It replaces how completions come to be 
 model (TRL would render them again, and drops all pictures of a batch without a word if one count is off).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
@@ -23,6 +25,9 @@ from rl.stream import StreamError
 
 _TRIES = 3
 """How often an episode is played again if a part of the system broke."""
+
+_MOST_BROKEN = 0.25
+"""A step goes on without this share of its episodes at most."""
 
 _COMPARED = 16
 """How many rows of a step are compared between sampler and trainer."""
@@ -65,11 +70,12 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._patches, self._before_rollouts = patches, before_rollouts
         self._pictures: dict[str, Any] = {}
         self._drawn, self._drawn_at = 0, -1
+        args.shuffle_dataset = False  # the order is ours: TRL's begins anew where a run is resumed
         super().__init__(
             model=model,
             reward_funcs=[_reward],
             args=args,
-            train_dataset=Dataset.from_list([{"prompt": str(index)} for index in range(len(rows))]),
+            train_dataset=Dataset.from_list([{"prompt": str(task)} for task in task_order(len(rows), seed, args)]),
             processing_class=tokenizer,
             peft_config=peft_config,
         )
@@ -106,7 +112,7 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         )
 
     def _roll_out(self, tasks: Sequence[int]) -> list[TrainingRow]:
-        """Play one episode of each task; what breaks is played again, StreamError if it stays broken."""
+        """Play one episode of each task; what breaks is played again, StreamError if too much stays broken."""
         wanted = [(task, self._seed()) for task in tasks]
         rows = self.rows.run(wanted)
         for _ in range(_TRIES):
@@ -116,10 +122,10 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             again = self.rows.run([(tasks[at], self._seed()) for at in broken])
             for at, row in zip(broken, again, strict=True):
                 rows[at] = row
-        kept = [row for row in rows if row is not None]
-        if len(kept) < len(rows):
+        self._log_metric("episodes/broken", broken_share := sum(row is None for row in rows) / len(rows))
+        if broken_share > _MOST_BROKEN:
             raise StreamError("episodes keep breaking.", remedy="Look at the policy, the tools and the segmenter.")
-        return kept
+        return _stand_in(rows, tasks)
 
     def _groups(self, tasks: Sequence[int], group: int) -> list[TrainingRow]:
         return self._roll_out([task for task in tasks for _ in range(group)])
@@ -182,6 +188,7 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             ids,
             attended,
             output["completion_ids"].shape[1],
+            batch_size=int(self.args.per_device_train_batch_size),
             pixel_values=pixels,
             image_grid_thw=grid,
             num_images=numbers,
@@ -210,6 +217,30 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 values.setdefault(f"episodes/{name}", []).append(value)
         for name, found in values.items():
             self._log_metric(name, sum(found) / len(found))
+
+
+def task_order(count: int, seed: int, args: GRPOConfig) -> list[int]:
+    """Return which tasks a run asks for, in order: all of them, shuffled anew each time, as often as it needs.
+
+    One batch more than `max_steps` needs, or `num_train_epochs` times all (of which a last part batch is left out).
+    """
+    group = args.num_generations
+    batch = args.generation_batch_size // group
+    if args.max_steps > 0:
+        used = args.steps_per_generation * args.num_iterations
+        needed = (math.ceil(args.max_steps * args.gradient_accumulation_steps / used) + 1) * batch
+    else:
+        needed = max(batch, math.ceil(args.num_train_epochs * count))
+        args.num_train_epochs = 1
+    rounds = [np.random.default_rng((seed, at)).permutation(count) for at in range(math.ceil(needed / count))]
+    return [int(task) for task in np.concatenate(rounds)[:needed]]
+
+
+def _stand_in(rows: Sequence[TrainingRow | None], tasks: Sequence[int]) -> list[TrainingRow]:
+    """Put another episode of the same task, or of any, in the place of one that stayed broken."""
+    whole = [(task, row) for task, row in zip(tasks, rows, strict=True) if row is not None]
+    own = dict(whole)
+    return [row or own.get(task, whole[0][1]) for task, row in zip(tasks, rows, strict=True)]
 
 
 def _reward(prompts: Sequence[str], row_reward: Sequence[float], **_: Any) -> list[float]:

@@ -9,6 +9,7 @@ killed run goes on where its last checkpoint stands when the same command is giv
 import json
 import logging
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -34,6 +35,7 @@ from rl.sft.streams import Share, Stream, loader
 from rl.sft.tokenizer import NUMBERS, SPECIAL, coordinate_openers, save_tokenizer, token_id, train_tokenizer
 from rl.sft.trajectories import MIX
 from rl.sft.vocabulary import sample_texts
+from tools.errors import SegscoutError
 
 log = logging.getLogger("segscout.sft")
 
@@ -300,4 +302,7 @@ def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except SegscoutError as error:
+        sys.exit(str(error))

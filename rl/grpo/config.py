@@ -1,0 +1,68 @@
+"""Check a recipe against the folder, the processes and TRL before anything is loaded."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOConfig
+
+from rl.grpo.recipe import GRPORecipe
+from tools.errors import InputError, boundary
+
+
+def claim_folder(recipe: GRPORecipe, folder: Path) -> None:
+    """Write the recipe into its folder; InputError if another one is there, or another version of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, text = folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n"
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise InputError(
+            f"{folder} holds a run of another recipe, or of this one before it was changed.",
+            remedy="Name another folder with --out, or remove this one.",
+        )
+    file.write_text(text, encoding="utf-8")
+
+
+def make_config(recipe: GRPORecipe, out: Path, device: str | None) -> GRPOConfig:
+    """Return TRL's configuration; InputError names what does not fit."""
+    unheard = {"top_p", "top_k", "min_p", "output_dir", "seed"} & set(recipe.trl)
+    if unheard:
+        raise InputError(
+            f"{recipe.name}: [trl] {', '.join(sorted(unheard))} would not be heard here.",
+            remedy="Leave it out: episodes are sampled from the whole distribution, and seed and folder are the run's.",
+        )
+    with boundary(InputError, f"{recipe.name}: [trl] does not fit TRL's GRPOConfig", remedy="Check its fields."):
+        config = GRPOConfig(
+            output_dir=str(out / "trainer"),
+            seed=recipe.seed,
+            logging_steps=1,
+            report_to="none",
+            use_cpu=device == "cpu" or not torch.cuda.is_available(),
+            bf16=recipe.dtype == "bfloat16",
+            dataloader_num_workers=0,
+            disable_tqdm=True,
+            **_saving(recipe.save_every),
+            **recipe.trl,
+        )
+    generations = recipe.save_every * config.gradient_accumulation_steps
+    if generations % (config.steps_per_generation * config.num_iterations):
+        raise InputError(
+            f"{recipe.name}: save_every = {recipe.save_every} would cut a batch of episodes in two.",
+            remedy="Save after steps that end one: a multiple of steps_per_generation / gradient_accumulation_steps.",
+        )
+    return config
+
+
+def check_groups(recipe: GRPORecipe, config: GRPOConfig) -> None:
+    """Raise InputError if several processes share a group that must be drawn anew or is handed out from records."""
+    own = config.per_device_train_batch_size * config.steps_per_generation
+    if (recipe.refills or recipe.records) and own % config.num_generations:
+        raise InputError(
+            f"a process holds {own} episodes, which are no whole groups of {config.num_generations}.",
+            remedy="Raise steps_per_generation, or set refills = 0 and use no records.",
+        )
+
+
+def _saving(every: int) -> dict[str, Any]:
+    if not every:
+        return {"save_strategy": "no"}
+    return {"save_strategy": "steps", "save_steps": every, "save_total_limit": 1}
