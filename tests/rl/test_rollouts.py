@@ -1,8 +1,25 @@
 """Runner: an episode that must not be trained on is refused, and the others go on."""
 
+import asyncio
+
+import pytest
 from rollout_stubs import Prompted, runner
 
+from evals.emblems.exact import ExactSegmenter
+from evals.emblems.knowledge import EmblemSearch
+from evals.emblems.oracle import Oracle
+from evals.emblems.tasks import shown_frames
+from graphs.budget import Budget
+from graphs.context import Context
+from graphs.dialects.seg_research import absent_turn
+from graphs.episode import run_episode
 from graphs.policies.base import Completion
+from graphs.policies.replay import ReplayPolicy
+from graphs.profiles import get_profile
+from rl.rewards.base import total
+from rl.rewards.segscout import Segscout
+from rl.rollouts import to_play
+from rl.tasks.emblems import EmblemsSource, expert_steps
 
 
 def test_an_episode_with_a_picture_too_many_is_refused_and_told(tiny_policy, monkeypatch, caplog):
@@ -24,3 +41,61 @@ def test_an_episode_with_a_picture_too_many_is_refused_and_told(tiny_policy, mon
     assert third is not None
     assert second is None
     assert "image tokens come in runs" in caplog.text
+
+
+def played(turns: list[str]) -> dict[str, float]:
+    """What Segscout's reward gives the graph's own episode of these turns on a one-hop task."""
+    source = EmblemsSource("val", 3, 2)
+    task = source[1]
+    context = Context(
+        policy=ReplayPolicy(turns),
+        dialect=get_profile("embedded").make_dialect(),
+        segmenter=ExactSegmenter(source.draw(1).clip),
+        search=EmblemSearch(source.world),
+        budget=Budget(turns=12, searches=12),
+    )
+    result = asyncio.run(run_episode(task.task, context))
+    reward = Segscout()
+    components = reward.components(to_play(task, result))
+    return {**components, "reward": total(reward, components)}
+
+
+def honest(source: EmblemsSource) -> tuple[str, list[str]]:
+    """The oracle's search on that task, and its turns after it."""
+    drawn = source.draw(1)
+    oracle = Oracle(drawn, source.world, shown_frames(len(drawn.clip), 4))
+    asked = oracle.turn("")
+    found = asyncio.run(EmblemSearch(source.world).search_text(expert_steps(drawn)[0], 2))
+    after = [oracle.turn(" ".join(f"{hit.title} {hit.snippet}" for hit in found))]
+    while "<answer>" not in after[-1]:
+        after.append(oracle.turn(""))
+    return asked, after
+
+
+def test_the_same_search_again_costs_through_the_graph_too():
+    asked, after = honest(EmblemsSource("val", 3, 2))
+    once = played([asked, *after])
+    assert once["hit"] == 1
+    assert once["wasted_searches"] == 0
+    for times in (2, 4):
+        again = played([asked] * times + after)
+        assert again["hit"] == 1
+        assert again["wasted_searches"] == times - 1
+        assert again["reward"] == pytest.approx(once["reward"] - 0.05 * (times - 1))
+
+
+def test_texts_and_pictures_of_the_same_words_are_two_searches():
+    source = EmblemsSource("val", 3, 40)
+    index = next(i for i in range(40) if len(expert_steps(source.draw(i))) == 2 and source.draw(i).bridge is None)
+    words = expert_steps(source.draw(index))[0]
+    tools = ", ".join(f'{{"name": "{tool}", "query": "{words}"}}' for tool in ("text_search", "image_search"))
+    both = f"<thinking>a</thinking><search>[{tools}]</search>"
+    task = source[index]
+    context = Context(
+        policy=ReplayPolicy([both, absent_turn("b")]),
+        dialect=get_profile("embedded").make_dialect(),
+        search=EmblemSearch(source.world),
+        budget=Budget(),
+    )
+    play = to_play(task, asyncio.run(run_episode(task.task, context)))
+    assert (play.searches, play.useful) == (2, 2)
