@@ -7,7 +7,7 @@ from time import time
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from agent.server.answer import answer_text, segmentation_of
 from agent.server.completions import Completion, finish_reason, list_models, model_card, reasoned
@@ -19,6 +19,7 @@ from agent.server.requests import MODEL, ChatRequest
 from agent.server.runs import Finished, Run, Runs
 from agent.server.sources import open_sources
 from agent.server.streaming import DONE, Put, RunStream, event
+from agent.server.wire import JSONReply
 from tools.errors import SegscoutError, boundary
 
 _HOST = re.compile(r"[\w.-]{1,253}(:\d{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:\d{1,5})?", re.ASCII)
@@ -55,7 +56,7 @@ def chat_routes(runs: Runs) -> APIRouter:
             produce = partial(_stream, run, base, asked.include_usage)
             return RunStream(run, produce, ping_seconds=settings.ping_seconds)
         async with run:
-            return JSONResponse(await while_connected(request, _whole(run, base)))
+            return JSONReply(await while_connected(request, _whole(run, base)))
 
     return router
 

@@ -3,14 +3,13 @@
 Strictly: numbers and short labels only, whatever else the text holds.
 """
 
-import re
 from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
 from graphs.dialects.neutral import one_line
 
-_BLOCK = re.compile(r"```json\n(.{1,2000000}?)\n```", re.DOTALL)
+_OPEN, _CLOSE = "```json\n", "\n```"
 _LABEL_CHARS = 80
 _TOLD_OBJECTS = 4
 
@@ -32,12 +31,10 @@ class _Found(BaseModel):
 
 def tell_found(answer: str) -> str:
     """Return in a clause what an answer found and where, in shares of the frame, which every policy reads alike."""
-    blocks = _BLOCK.findall(answer)
+    _, _, block = answer.rpartition(_OPEN)
     try:
-        found = _Found.model_validate_json(blocks[-1]) if blocks else None
+        found = _Found.model_validate_json(block.partition(_CLOSE)[0])
     except ValidationError:
-        found = None
-    if found is None:
         return "the answer is not known"
     if not found.masks:
         return "it was not there" if found.ending == "absent" else "no answer was reached"

@@ -1,7 +1,6 @@
 """Server-sent events of one run, sent while it goes on; when the client leaves, the run is cancelled."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -10,6 +9,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from agent.server.runs import Run
+from agent.server.wire import to_json
 
 DONE = b"data: [DONE]\n\n"
 PING = b": working\n\n"
@@ -23,7 +23,7 @@ _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 def event(data: Mapping[str, Any]) -> bytes:
     """Return one event that carries JSON."""
-    return f"data: {json.dumps(data, ensure_ascii=False, allow_nan=False)}\n\n".encode()
+    return b"data: %b\n\n" % to_json(data)
 
 
 class RunStream(StreamingResponse):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 from fastapi import APIRouter, Form, Request, UploadFile
@@ -15,6 +15,7 @@ from agent.server.connection import while_connected
 from agent.server.errors import RequestError
 from agent.server.runs import Runs
 from agent.server.sources import open_files, write_source
+from agent.server.wire import JSONReply
 from graphs.episode import MAX_QUERY_CHARS
 from tools.media import Limits, Media
 
@@ -24,7 +25,7 @@ def upload_routes(runs: Runs) -> APIRouter:
     router = APIRouter(tags=["segment"])
 
     @router.post("/v1/segment")
-    async def segment(request: Request, file: UploadFile, query: Annotated[str, Form()]) -> dict[str, Any]:
+    async def segment(request: Request, file: UploadFile, query: Annotated[str, Form()]) -> JSONReply:
         """Segment an uploaded picture or clip, and return its masks, citations and files."""
         query = query.strip()
         if not 0 < len(query) <= MAX_QUERY_CHARS:
@@ -34,7 +35,8 @@ def upload_routes(runs: Runs) -> APIRouter:
         async with await while_connected(request, runs.open(query, query, opener)) as run:
             finished = await while_connected(request, run.finish())
             result, urls = finished.result, file_urls(finished, base_url(request))
-            return {"query": query, **segmentation_of(result, urls), "usage": usage_of(result.usage)}
+            reply = {"query": query, **segmentation_of(result, urls), "usage": usage_of(result.usage)}
+            return JSONReply(reply)
 
     return router
 
