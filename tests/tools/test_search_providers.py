@@ -197,6 +197,20 @@ async def test_a_hanging_provider_is_given_up(stage, name: str) -> None:
             await asyncio.wait_for(on.provider.search_text("torvik", 2), timeout=4)
 
 
+@pytest.mark.parametrize("name", ["serper", "tavily"])
+async def test_a_reply_that_drips_in_for_ever_is_given_up_too(stage, name: str) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b"", "application/json", Content_Length="10000"))
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with stage(name, {PATHS[name]: drip}, seconds=0.5) as on:
+        with pytest.raises(PassingSearchError, match=r"no answer in 0\.5 s"):
+            await asyncio.wait_for(on.provider.search_text("torvik", 2), timeout=4)
+
+
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_provider_that_is_down_is_a_passing_fault(stage, name: str) -> None:
     async with stage(name, {}) as on:
@@ -210,6 +224,8 @@ async def test_a_provider_that_is_down_is_a_passing_fault(stage, name: str) -> N
     "answer",
     [
         reply(b"<html><body>Please sign in</body></html>"),
+        reply_json({}),
+        reply_json({"status": "ok"}),
         reply_json([]),
         reply_json("text"),
         reply_json({"organic": 5, "results": 5, "searchParameters": {}}),
@@ -233,6 +249,12 @@ async def test_garbage_is_named_as_such_and_not_retried(stage, name: str, answer
 async def test_garbage_from_duckduckgos_images_is_an_error(stage, answers: dict) -> None:
     async with stage("duckduckgo", answers) as on:
         with pytest.raises(SearchError, match="duckduckgo"):
+            await on.provider.search_images("torvik", 2)
+
+
+async def test_garbage_from_serpers_images_is_no_empty_result(stage) -> None:
+    async with stage("serper", {"/images": reply_json({"status": "ok"})}) as on:
+        with pytest.raises(SearchError, match="unreadable"):
             await on.provider.search_images("torvik", 2)
 
 

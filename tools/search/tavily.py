@@ -29,6 +29,7 @@ class _Image(BaseModel):
 
 
 class _Reply(BaseModel):
+    query: str  # in every reply, which tells an empty one from something else
     results: list[_Result]
     images: list[_Image | str] = []
 
