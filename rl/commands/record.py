@@ -1,6 +1,11 @@
-"""`segscout rl record`: roll episodes out and write them down."""
+"""`segscout rl record`: roll episodes out and write each down as it ends.
+
+A run that was killed is continued by the same command: episodes that are there already are not played again.
+"""
 
 import json
+import math
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +17,15 @@ from evals.progress import success_bar
 from graphs.context import Context
 from graphs.policies.base import Sampling
 from graphs.policies.batching import BatchingPolicy
-from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER, is_address, is_token_address
+from graphs.policies.loading import EMBEDDED, is_address, is_token_address
 from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from graphs.profiles import get_profile
+from rl.commands.policies import fingerprint, load_batching
 from rl.keyframes import KeyframeSegmenter
-from rl.records import RecordWriter, compact
+from rl.records import Record, RecordWriter, compact, read_records
 from rl.records.encode import Origin, to_record
 from rl.rewards import get_reward
-from rl.rollouts import Runner
+from rl.rollouts import Rollout, Runner
 from rl.tasks import open_tasks
 from rl.tasks.lookup import search_for
 from tools.errors import InputError
@@ -27,7 +33,7 @@ from tools.segmenters import load_segmenter
 from tools.settings import read_settings
 
 _AT_ONCE = 64
-"""Tasks that are rolled out before their episodes are written: what a killed run loses."""
+"""Tasks that are rolled out together; their pictures stay in memory until the last of them has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +55,24 @@ class RecordOptions:
     data: Path | None = None
     knowledge: Path | None = None
 
+    def origin(self) -> Origin:
+        """Return what the records of these options share; how many tasks are asked for is none of it."""
+        setting = {
+            "profile": self.profile, "segmenter": self.segmenter, "search": str(self.search), "task": self.task,
+            "data": str(self.data or ""), "knowledge": str(self.knowledge or ""), "seed": str(self.seed),
+            "group": str(self.group), "checkpoint": self.checkpoint or "", "weights": fingerprint(self.policy),
+        }  # fmt: skip
+        sampling = Sampling(temperature=self.temperature)
+        return Origin(self.policy, get_profile(self.profile).dialect, sampling, self.split, 0, self.reward, setting)
+
 
 def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
-    """Roll out, write records to `out`, compact them; returns counts and means.
+    """Roll out what is not in `out` yet, write each record as its episode ends, compact; returns counts and means.
+
+    `kept` of the `episodes` of these options were there before; `records` counts all that the folder holds.
 
     Raises InputError for options that cannot be, PolicyError if the policy cannot be loaded, RecordError if the folder
-    cannot be written.
+    cannot be written, or holds other files than ours.
     """
     if is_address(options.policy) and not is_token_address(options.policy):
         raise InputError(
@@ -63,55 +81,77 @@ def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
         )
     if options.n < 1 or options.group < 1:
         raise InputError("there is nothing to roll out.", remedy="Give --n and --group of 1 or more.")
+    if not math.isfinite(options.temperature) or options.temperature < 0:
+        raise InputError(
+            f"nothing can be sampled at temperature {options.temperature:g}.", remedy="Give --temperature 0 or more."
+        )
+    reward, profile = get_reward(options.reward), get_profile(options.profile)
     source = open_tasks(options.task, options.data, options.split, options.seed, options.n)
-    profile = get_profile(options.profile)
-    policy = _load(options)
-    sampling = Sampling(temperature=options.temperature)
+    policy, origin = _load(options), options.origin()
     context = Context(
         policy=policy,
         dialect=profile.make_dialect(),
         segmenter=KeyframeSegmenter(load_segmenter(options.segmenter)),
         search=search_for(source, options.knowledge) if options.search else None,
         budget=profile.budget,
-        sampling=sampling,
+        sampling=origin.sampling,
     )
-    runner = Runner(source, context, policy.chatml, get_reward(options.reward))
-    origin = Origin(options.policy, profile.dialect, sampling, options.split, 0, options.reward)
-    return _write(runner, origin, options, out)
+    runner = Runner(source, context, policy.chatml, reward)
+    wanted = _wanted(options, len(source))
+    writer = RecordWriter(out, image_pad=runner.chatml.image_pad)
+    there = {origin.seed_of(record) for record in read_records(out)}
+    missing = [(task, seed) for task, seed in wanted if seed not in there]
+    try:
+        broken = _write(runner, missing, writer, origin, options)
+    finally:
+        writer.close()
+    written = compact(out)
+    asked = {seed for _, seed in wanted}
+    return {
+        "records": written,
+        "kept": len(wanted) - len(missing),
+        "broken": broken,
+        **_means([record for record in read_records(out) if origin.seed_of(record) in asked]),
+    }
 
 
 def _load(options: RecordOptions) -> BatchingPolicy | VLLMTokenPolicy:
     if is_token_address(options.policy):
         return VLLMTokenPolicy(options.policy, checkpoint=options.checkpoint, api_key=read_settings().secret())
-    loaded: BatchingPolicy = BatchingPolicy.load(EMBEDDED_FOLDER if options.policy == EMBEDDED else options.policy)
-    return loaded
+    return load_batching(options.policy)
 
 
-def _write(runner: Runner, origin: Origin, options: RecordOptions, out: Path) -> dict[str, Any]:
-    tasks = range(min(options.n, len(runner.source)))
-    writer = RecordWriter(out, image_pad=runner.chatml.image_pad)
-    rewards: list[float] = []
-    right = broken = 0
-    with success_bar("episodes", len(tasks) * options.group) as show:
-        for start in range(0, len(tasks), _AT_ONCE):
-            some = tasks[start : start + _AT_ONCE]
-            wanted = [(task, options.seed + task * options.group + k) for task in some for k in range(options.group)]
-            for number, rollout in enumerate(runner.run(wanted)):
-                show(rollout is not None and rollout.success)
-                if rollout is None:
-                    broken += 1
-                    continue
-                writer.write(to_record(rollout, origin, sample_index=number % options.group), rollout.result.images)
-                rewards.append(rollout.reward)
-                right += rollout.success
-    writer.close()
-    written = compact(out)
-    episodes = max(1, len(rewards))
+def _wanted(options: RecordOptions, tasks: int) -> list[tuple[int, int]]:
+    """Return the (task index, seed) of every episode; no two share a seed."""
+    pairs = ((task, k) for task in range(min(options.n, tasks)) for k in range(options.group))
+    return [(task, options.seed + task * options.group + k) for task, k in pairs]
+
+
+def _write(
+    runner: Runner, missing: list[tuple[int, int]], writer: RecordWriter, origin: Origin, options: RecordOptions
+) -> int:
+    """Roll out and write each episode as it ends; returns how many broke."""
+    broken = 0
+    at_once = _AT_ONCE * options.group
+    with success_bar("episodes", len(missing)) as show:
+
+        def done(place: int, rollout: Rollout | None) -> None:
+            show(rollout is not None and rollout.success)
+            if rollout is not None:
+                sample = (rollout.seed - options.seed) % options.group
+                writer.write(to_record(rollout, origin, sample_index=sample), rollout.result.images)
+
+        for start in range(0, len(missing), at_once):
+            broken += runner.run(missing[start : start + at_once], done).count(None)
+    return broken
+
+
+def _means(records: list[Record]) -> dict[str, float]:
+    """Return the means of the run's episodes, those that an earlier call played included."""
     return {
-        "records": written,
-        "broken": broken,
-        "success": round(right / episodes, 4),
-        "reward": round(sum(rewards) / episodes, 4),
+        "episodes": len(records),
+        "success": round(statistics.fmean(record["success"] for record in records), 4) if records else 0.0,
+        "reward": round(statistics.fmean(record["reward"] for record in records), 4) if records else 0.0,
     }
 
 

@@ -17,9 +17,14 @@ _STYLES = {"instruction": "dim", "policy": "bold", "observation": "cyan"}
 
 def find_record(folder: Path, which: str) -> Record:
     """Return the record of an episode id, of a place (0 is the first), or the first; RecordError if there is none."""
+    place = -1
     for place, found in enumerate(read_records(folder)):
         if which in ("", str(place), found["episode_id"]):
             return found
+    if place < 0:
+        raise RecordError(
+            f"there are no records in {folder} yet.", remedy="Wait for the first episode, or run `segscout rl record`."
+        )
     raise RecordError(f"{folder} has no episode {which!r}.", remedy="Give its id, or its place from 0 on.")
 
 

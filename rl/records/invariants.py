@@ -74,7 +74,7 @@ def _image_problems(record: Record, image_pad: int) -> Iterator[str]:
         bounded = (start == 0 or ids[start - 1] != image_pad) and (end >= len(ids) or ids[end] != image_pad)
         if len(run) != image["token_len"] or set(run) != {image_pad} or not bounded:
             yield f"picture {image['sha256'][:12]} and its run of image tokens at {start} do not agree"
-        area, side = image["width"] * image["height"], math.isqrt(round(cell_of(record)))
+        area, side = image["width"] * image["height"], math.isqrt(max(0, round(cell_of(record))))
         if not side or area != side**2 * image["token_len"] or image["width"] % side or image["height"] % side:
             yield f"picture {image['sha256'][:12]} of {image['width']}x{image['height']} has another number of tokens"
         covered += image["token_len"]

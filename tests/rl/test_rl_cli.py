@@ -1,13 +1,17 @@
 """`segscout rl` as a process: records are made, shown and checked; slips get one clear line."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
+from rl.records import read_records
 
 pytestmark = pytest.mark.slow
 WEIGHTS = pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="needs the embedded weights")
@@ -56,9 +60,66 @@ def test_a_picture_that_is_gone_is_found_out(recorded):
     assert "Traceback" not in checked.stderr
 
 
+@WEIGHTS
+def test_a_killed_run_is_continued_by_the_same_command(tmp_path):
+    folder = tmp_path / "out"
+    lines = folder / "episodes-000.jsonl"
+    arguments = ("record", "--n", "8", "--group", "2", "--segmenter", "grabcut", "--out", str(folder), "--json")
+    ran = subprocess.Popen(
+        [sys.executable, "-m", "agent.cli", "rl", *arguments], cwd=ROOT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while ran.poll() is None and (not lines.exists() or lines.read_bytes().count(b"\n") < 2):
+        time.sleep(0.005)
+    os.kill(ran.pid, signal.SIGKILL)
+    ran.wait()
+    before = [json.loads(line) for line in lines.read_bytes().split(b"\n")[:-1]]
+    assert 2 <= len(before) < 16, "killed in the middle"
+    assert [record["episode_id"] for record in read_records(folder)] == [record["episode_id"] for record in before]
+    again = json.loads(run(*arguments).stdout.splitlines()[-1])
+    assert (again["records"], again["episodes"], again["kept"], again["broken"]) == (16, 16, len(before), 0)
+    after = {record["episode_id"]: record for record in read_records(folder)}
+    assert len(after) == 16
+    for record in before:
+        assert after[record["episode_id"]]["input_ids"] == record["input_ids"]
+    groups = [(record["group_id"], record["sample_index"]) for record in after.values()]
+    assert len(set(groups)) == 16
+    assert len({group for group, _ in groups}) == 8
+    finished = json.loads(run(*arguments).stdout.splitlines()[-1])
+    assert finished == again | {"kept": 16}
+
+
+@WEIGHTS
+def test_other_options_add_to_a_folder_and_take_nothing_away(recorded):
+    folder, summary = recorded
+    added = run("record", "--n", "1", "--no-search", "--seed", "4", "--out", str(folder), "--json")
+    assert json.loads(added.stdout.splitlines()[-1])["records"] == summary["records"] + 1
+
+
+def test_an_empty_file_has_no_records_yet(tmp_path):
+    (tmp_path / "episodes-000.jsonl").touch()
+    shown = run("show", str(tmp_path))
+    assert shown.returncode != 0
+    assert f"no records in {tmp_path} yet" in " ".join(shown.stderr.split())
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_other_columns_get_one_clear_line(tmp_path, command):
+    (tmp_path / "episodes-000.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    ran = run(command, str(tmp_path))
+    assert ran.returncode != 0
+    assert "line 1 is no record: schema_version" in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("record", "--temperature", "-1"), "nothing can be sampled at temperature -1"),
+        (("record", "--temperature", "nan"), "nothing can be sampled at temperature nan"),
+        (("record", "--policy", "nope"), "there is no policy 'nope'"),
+        (("record", "--policy", "runs/not/here"), "there is no policy 'runs/not/here'"),
+        (("check", "nowhere", "--policy", "nope"), "there is no policy 'nope'"),
         (("record", "--policy", "http://localhost:8000/v1"), "no token ids"),
         (("record", "--task", "nothing"), "no training tasks named"),
         (("record", "--reward", "nothing"), "no reward"),
@@ -67,7 +128,7 @@ def test_a_picture_that_is_gone_is_found_out(recorded):
         (("grpo", "nothing"), "no recipe"),
     ],
 )
-def test_a_slip_gets_one_clear_line(arguments, said, tmp_path):
+def test_a_slip_gets_one_clear_line(arguments, said):
     ran = run(*arguments)
     assert ran.returncode != 0
     assert said in " ".join(ran.stderr.split()), ran.stderr
