@@ -4,15 +4,17 @@ From records (good episodes of a policy, exactly as they were sampled) or from p
 (`rl/sft/train.py` makes the embedded policy from nothing; this goes on from a checkpoint.)
 """
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from datasets import Dataset
 from peft import LoraConfig
 from pydantic import BaseModel, ConfigDict
-from transformers import AutoModelForImageTextToText, AutoTokenizer
+from transformers import AutoModelForImageTextToText, AutoTokenizer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
@@ -27,6 +29,9 @@ from rl.tasks.fcot import FCoTSource
 from rl.weights import save_trained
 from tools.errors import InputError, PolicyError, boundary
 
+log = logging.getLogger("segscout.imitation")
+
+RECIPE, LOG, DONE = "recipe.json", "log.jsonl", "done.json"
 _IGNORED = -100
 """The label of tokens that are not learnt."""
 
@@ -61,7 +66,7 @@ class ImitationRecipe(_Part):
     seed: int
     records: RecordsPart | None = None
     demonstrations: DemonstrationsPart | None = None
-    dtype: str = "bfloat16"
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
     save_every: int = 0
     """Steps between checkpoints that a run which was cut off resumes from; 0 writes none."""
     lora: Mapping[str, Any] | None = None
@@ -69,17 +74,21 @@ class ImitationRecipe(_Part):
 
 
 def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> list[dict[str, float]]:
-    """Train by a recipe and save to OUT/policy; returns what was logged, step by step.
+    """Train by a recipe, save to OUT/policy and log to OUT/log.jsonl; returns what was logged, step by step.
+
+    Where the same recipe has finished, nothing is done but to say so, and what it logged is returned.
 
     Raises PolicyError if the checkpoint cannot be loaded, RecordError if there is nothing to imitate, InputError for
-    a recipe that names neither records nor demonstrations, or a data set that is missing.
+    a recipe that names neither records nor demonstrations or does not fit TRL or PEFT, a data set that is missing, and
+    a folder that holds a run of another recipe.
     """
-    config = SFTConfig(
-        output_dir=str(out / "trainer"), seed=recipe.seed, report_to="none", logging_steps=1, max_length=None,
-        remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
-        use_cpu=device == "cpu" or not torch.cuda.is_available(), bf16=recipe.dtype == "bfloat16",
-        save_strategy="steps" if recipe.save_every else "no", save_steps=recipe.save_every or 500, **recipe.trl,
-    )  # fmt: skip
+    config = make_config(recipe, out, device)
+    with boundary(InputError, f"{recipe.name}: [lora] does not fit PEFT's LoraConfig", remedy="Check its fields."):
+        adapter = None if recipe.lora is None else LoraConfig(**recipe.lora)
+    if is_done(recipe, out):
+        log.warning("%s has finished in %s already; nothing is done. Name another folder with --out.", recipe.name, out)
+        done: list[dict[str, float]] = json.loads((out / DONE).read_text(encoding="utf-8"))
+        return done
     with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
         model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=getattr(torch, recipe.dtype))
         tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
@@ -96,12 +105,69 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
         train_dataset=Dataset.from_list([{"row": place} for place in range(len(rows))]),
         processing_class=tokenizer,
         data_collator=Collator(rows, chatml, tokenizer.pad_token_id or 0, load_patches(recipe.policy)),
-        peft_config=None if recipe.lora is None else LoraConfig(**recipe.lora),
+        peft_config=adapter,
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(config.output_dir) if recipe.save_every else None)
+    last = get_last_checkpoint(config.output_dir) if recipe.save_every and Path(config.output_dir).is_dir() else None
+    if trainer.is_world_process_zero():
+        out.mkdir(parents=True, exist_ok=True)
+        (out / RECIPE).write_text(_written(recipe), encoding="utf-8")
+    trainer.add_callback(Log(out / LOG, resumed=last is not None))
+    trainer.train(resume_from_checkpoint=last)
     save_trained(trainer, out / "policy", recipe.policy)
     history: list[dict[str, float]] = trainer.state.log_history
+    if trainer.is_world_process_zero():
+        (out / DONE).write_text(json.dumps(history) + "\n", encoding="utf-8")
     return history
+
+
+def make_config(recipe: ImitationRecipe, out: Path, device: str | None) -> SFTConfig:
+    """Return TRL's configuration; InputError names the field that does not fit."""
+    with boundary(InputError, f"{recipe.name}: [trl] does not fit TRL's SFTConfig", remedy="Check its fields."):
+        return SFTConfig(
+            output_dir=str(out / "trainer"), seed=recipe.seed, report_to="none", logging_steps=1, max_length=None,
+            remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
+            use_cpu=device == "cpu" or not torch.cuda.is_available(), bf16=recipe.dtype == "bfloat16",
+            save_strategy="steps" if recipe.save_every else "no", save_steps=recipe.save_every or 500, **recipe.trl,
+        )  # fmt: skip
+
+
+def is_done(recipe: ImitationRecipe, out: Path) -> bool:
+    """Tell whether this recipe has finished in a folder; InputError if the folder holds a run of another recipe."""
+    file = out / RECIPE
+    if not file.is_file():
+        return False
+    if file.read_text(encoding="utf-8") != _written(recipe):
+        raise InputError(
+            f"{out} holds a run of another recipe, or of this one before it was changed.",
+            remedy="Name another folder with --out, or remove this one.",
+        )
+    return (out / DONE).is_file() and (out / "policy" / "config.json").is_file()
+
+
+def _written(recipe: ImitationRecipe) -> str:
+    return recipe.model_dump_json(indent=1) + "\n"
+
+
+class Log(TrainerCallback):  # type: ignore[misc]
+    """Write what is logged to a file, a JSON object a line; a run that is `resumed` goes on in the file there."""
+
+    def __init__(self, file: Path, *, resumed: bool) -> None:
+        self._file, self._resumed = file, resumed
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Begin a new file, or leave out steps that are made anew."""
+        if not state.is_world_process_zero:
+            return
+        lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True) if self._file.is_file() else []
+        whole = [line for line in lines if line.endswith("\n")] if self._resumed else []
+        kept = [line for line in whole if json.loads(line)["step"] <= state.global_step]
+        self._file.write_text("".join(kept), encoding="utf-8")
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Write a line."""
+        if state.is_world_process_zero and logs:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
 
 
 def read_rows(recipe: ImitationRecipe, chatml: ChatML) -> Sequence[TrainingRow]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import ValidationError
 from rollout_stubs import roll_out
 from task_fixtures import demonstration_row, noise, png, write_parquet
 
@@ -81,6 +82,44 @@ def test_the_loss_falls_and_the_weights_load(rollouts, tiny_policy, tmp_path):
         return sum(score for score, spoke in zip(scores, rows[0].stream.mask, strict=True) if spoke)
 
     assert likely(tmp_path / "policy") > likely(tiny_policy) / 2
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["loss"] for line in logged if "loss" in line] == losses
+    assert [line["step"] for line in logged if "loss" in line] == list(range(1, 13))
+
+
+def test_a_finished_folder_is_left_alone_and_another_recipe_is_refused(rollouts, tiny_policy, tmp_path, caplog):
+    folder = write_records(rollouts, tmp_path / "records")
+    trl = {"max_steps": 1, "per_device_train_batch_size": 2, "gradient_checkpointing": False}
+    chosen, out = recipe(tiny_policy, folder, trl=trl), tmp_path / "out"
+    history = run(chosen, out, device="cpu")
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert run(chosen, out, device="cpu") == history
+    assert "has finished in" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    with pytest.raises(InputError, match="another recipe"):
+        run(recipe(tiny_policy, folder, trl={**trl, "max_steps": 2}), out, device="cpu")
+    (out / "done.json").unlink()  # as a run that was cut off leaves it
+    run(chosen, out, device="cpu")
+    assert len([line for line in (out / "log.jsonl").read_text().splitlines() if '"loss"' in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"trl": {"learning_rat": 1.0}}, r"x: \[trl\] does not fit.*learning_rat"),
+        ({"trl": {"output_dir": "elsewhere"}}, r"x: \[trl\] does not fit.*output_dir"),
+        ({"lora": {"rank": 8}}, r"x: \[lora\] does not fit.*rank"),
+    ],
+)
+def test_fields_that_do_not_fit_are_named(tiny_policy, tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        run(recipe(tiny_policy, tmp_path, **changes), tmp_path / "out", device="cpu")
+    assert not (tmp_path / "out" / "recipe.json").exists()
+
+
+def test_numbers_of_another_type_are_refused(tiny_policy, tmp_path):
+    with pytest.raises(ValidationError, match="dtype"):
+        recipe(tiny_policy, tmp_path, dtype="float16")
 
 
 def test_only_episodes_worth_it_are_imitated(rollouts, tiny_policy, tmp_path):
