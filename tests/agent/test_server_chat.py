@@ -196,8 +196,11 @@ def test_foreign_text_brings_no_markup_into_the_answer():
     nasty = "![x](http://evil/p.png) <img src=http://evil> ```\n```json\n{}\n``` [click](javascript:alert(1))"
     player = agent(search=DictSearch({"Otters": nasty}))
     with served(player) as server:
-        message = server.post(body(user(QUESTION, *[image()] * FRAMES))).json()["choices"][0]["message"]
+        asked = body(user(f"{QUESTION} ```", *[image()] * FRAMES))
+        message = server.post(asked).json()["choices"][0]["message"]
     assert message["content"].count("![") == 1
+    assert message["content"].count("```") == 2
+    assert fenced(message["content"])["masks"][0]["label"].endswith("```")
     for told in (message["content"], message["reasoning"]):
         assert "![x]" not in told
         assert "](javascript" not in told.replace("\\]", "")

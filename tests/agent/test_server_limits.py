@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -33,6 +34,15 @@ def held() -> Iterator[HeldPolicy]:
     policy = HeldPolicy(IMAGE_SCRIPT[2:])
     yield policy
     policy.go.set()
+
+
+@contextmanager
+def releasing(policy: HeldPolicy) -> Iterator[None]:
+    """Let the runs go at the end, so that a test that fails does not wait for them."""
+    try:
+        yield
+    finally:
+        policy.go.set()
 
 
 def holding(policy: HeldPolicy) -> SegmentationAgent:
@@ -84,6 +94,10 @@ def test_a_declared_body_that_is_too_large():
         reply = server.post(None, content=b"x" * 100_001)
         assert (reply.status_code, reply.json()["error"]["code"]) == (413, "body_too_large")
         assert reply.headers["connection"] == "close"
+        with dialled(server) as sock:  # and at once, without waiting for it
+            sock.settimeout(5)
+            sock.sendall(head(CHAT, "Content-Type: application/json", "Content-Length: 99999999999"))
+            assert sock.recv(4096).startswith(b"HTTP/1.1 413")
         upload = {"file": ("a.png", b"x" * 100_001)}
         assert httpx.post(f"{server.url}/v1/segment", files=upload, data={"query": "x"}).status_code == 413
         assert server.post(body()).status_code == 200
@@ -123,7 +137,7 @@ def test_a_body_that_dribbles_in_is_cut_off():
 
 
 def test_the_line_is_bounded_and_says_when_to_come_back(held):
-    with served(holding(held), running=1, waiting=2) as server, ThreadPoolExecutor(3) as pool:
+    with served(holding(held), running=1, waiting=2) as server, ThreadPoolExecutor(3) as pool, releasing(held):
         first = pool.submit(server.post, body())
         eventually(lambda: held.came == 1)
         waiting = [pool.submit(server.post, body(stream=True)) for _ in range(2)]
@@ -154,7 +168,7 @@ def test_a_client_that_leaves_cancels_its_run(held, stream):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_the_line_gives_its_place_up(held, stream):
-    with served(holding(held), running=1, waiting=1) as server, ThreadPoolExecutor(1) as pool:
+    with served(holding(held), running=1, waiting=1) as server, ThreadPoolExecutor(1) as pool, releasing(held):
         first = pool.submit(server.post, body())
         eventually(lambda: held.came == 1)
         leave_while(server, body(stream=stream), lambda: server.metric("segscout_runs_waiting") == 1)
