@@ -78,6 +78,13 @@ async def test_a_folder_of_recordings_can_be_moved(tmp_path) -> None:
     assert str(tmp_path) not in recordings(tmp_path / "b")[0].read_text()
 
 
+@pytest.mark.parametrize("name", ["picture", "picture.", "picture.p?g", "picture.averylongsuffix", "picture.é"])
+async def test_a_picture_of_any_name_is_recorded(name: str, tmp_path) -> None:
+    hits = await cache(Counting(write_picture(tmp_path / name)), tmp_path / "cache").search_images("torvik", 1)
+    assert await cache(None, tmp_path / "cache").search_images("torvik", 1) == hits
+    assert len(hits[0].path.name) == 64
+
+
 async def test_another_search_is_another_recording(tmp_path) -> None:
     inner = Counting()
     await cache(inner, tmp_path).search_text("torvik", 2)
@@ -153,6 +160,15 @@ def point_elsewhere(path: Path) -> None:
     path.write_text(json.dumps(told))
 
 
+def point_at_an_odd_name(path: Path) -> None:
+    told = json.loads(path.read_text())
+    picture = path.parents[2] / "pictures" / told["images"][0]["file"]
+    told["images"][0]["file"] = picture.stem + ".p/../x"
+    path.write_text(json.dumps(told))
+    (picture.parent / (picture.stem + ".p")).mkdir()
+    picture.rename(picture.parent / "x")
+
+
 def lose_the_picture(path: Path) -> None:
     shutil.rmtree(path.parents[2] / "pictures")
 
@@ -161,7 +177,9 @@ def change_the_picture(path: Path) -> None:
     next((path.parents[2] / "pictures").iterdir()).write_bytes(b"other")
 
 
-@pytest.mark.parametrize("harm", [garble, swap, point_elsewhere, lose_the_picture, change_the_picture])
+@pytest.mark.parametrize(
+    "harm", [garble, swap, point_elsewhere, point_at_an_odd_name, lose_the_picture, change_the_picture]
+)
 async def test_a_broken_recording_is_named_and_recorded_again(harm, tmp_path, caplog: pytest.LogCaptureFixture) -> None:
     inner = Counting(write_picture(tmp_path / "found.png"))
     folder = tmp_path / "cache"

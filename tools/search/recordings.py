@@ -130,7 +130,9 @@ class Recordings:
     def _copy(self, path: Path) -> str:
         with boundary(SearchError, f"the picture {path.name} cannot be recorded", remedy="Check the cache's folder."):
             content = path.read_bytes()
-            name = hashlib.sha256(content).hexdigest() + path.suffix.lower()
+            name = hashlib.sha256(content).hexdigest()
+            if _PICTURE.fullmatch(name + path.suffix.lower()):
+                name += path.suffix.lower()
             if not self._is_whole(name):
                 write_whole(self.pictures / name, content)
             return name
