@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -45,11 +45,23 @@ Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and r
 # The parts of an agent and its budget; None is "not said", so the settings or the profile decide.
 Policy = Annotated[str | None, typer.Option(help="embedded, or an address http://host:8000/v1.")]
 Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
-Profile = Annotated[str | None, typer.Option(help="embedded, qwen3-vl, seg-research-4b.")]
+Profile = Annotated[str | None, typer.Option(help="embedded, qwen3-vl, vision-reasoner-7b, seg-r1-3b, …")]
 Dialect = Annotated[str | None, typer.Option(help="Another way of talking than the profile's.")]
 Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.")]
 Sam2Model = Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")]
 KnowledgeBase = Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")]
+Search = Annotated[
+    str | None, typer.Option(help="kb, tavily, serper or duckduckgo; default: kb where there is a knowledge base.")
+]
+SearchCache = Annotated[
+    Literal["record", "replay", "off"] | None,
+    typer.Option(help="Record what the web answers, or replay it and send nothing; default: off."),
+]
+SearchFolder = Annotated[Path | None, typer.Option(help="Where recordings and pictures lie; default runs/search.")]
+SearchCalls = Annotated[int | None, typer.Option(min=1, help="Requests to the web search at most; default 200.")]
+ReadPages = Annotated[
+    bool | None, typer.Option("--read-pages/--no-read-pages", help="Read the pages of the texts found; default: no.")
+]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")]
 Turns = Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")]
 Searches = Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")]
@@ -102,6 +114,11 @@ def segment(
     ] = None,
     frame: Annotated[int, typer.Option(min=0, help="The frame of a video that --box speaks of.")] = 0,
     kb: KnowledgeBase = None,
+    search: Search = None,
+    search_cache: SearchCache = None,
+    search_folder: SearchFolder = None,
+    search_calls: SearchCalls = None,
+    read_pages: ReadPages = None,
     device: Device = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default runs/segment/NAME.")] = None,
     turns: Turns = None,
@@ -112,12 +129,27 @@ def segment(
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
     from agent.commands.request import Request, check_request
+    from agent.searching import SearchRequest
 
     boxes = box or []
     said = {"turns": turns, "searches": searches, "tokens": tokens, "seconds": seconds}
     limits = {name: value for name, value in said.items() if value is not None}
+    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     request = Request(
-        media, query, policy, model, profile, dialect, segmenter, sam2_model, boxes, frame, kb, device, out, limits
+        media,
+        query,
+        policy,
+        model,
+        profile,
+        dialect,
+        segmenter,
+        sam2_model,
+        boxes,
+        frame,
+        searching,
+        device,
+        out,
+        limits,
     )
     checked = check_request(request)  # before the heavy imports, so that a slip is told at once
 
@@ -143,6 +175,11 @@ def serve(
     segmenter: Segmenter = None,
     sam2_model: Sam2Model = None,
     kb: KnowledgeBase = None,
+    search: Search = None,
+    search_cache: SearchCache = None,
+    search_folder: SearchFolder = None,
+    search_calls: SearchCalls = None,
+    read_pages: ReadPages = None,
     device: Device = None,
     turns: Turns = None,
     searches: Searches = None,
@@ -152,11 +189,14 @@ def serve(
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
     from agent.commands.listening import listen
     from agent.commands.request import Request
+    from agent.searching import SearchRequest
 
     listening = listen(host, port, api_key_file)  # before the heavy imports, so that a slip is told at once
     said = {"turns": turns, "searches": searches, "tokens": tokens, "seconds": seconds}
     limits = {name: value for name, value in said.items() if value is not None}
-    request = Request("", "", policy, model, profile, dialect, segmenter, sam2_model, [], 0, kb, device, None, limits)
+    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
+    parts = (policy, model, profile, dialect, segmenter, sam2_model)
+    request = Request("", "", *parts, [], 0, searching, device, None, limits)
 
     from agent.commands.serve import run_serve
 

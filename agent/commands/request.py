@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.folders import check_directory
+from agent.searching import SearchRequest
 from tools.errors import InputError
 from tools.media import Media, open_media
 from tools.segmenters.base import Box
@@ -27,7 +28,7 @@ class Request:
     sam2_model: str | None
     box: list[str]
     frame: int
-    kb: Path | None
+    search: SearchRequest
     device: str | None
     out: Path | None
     limits: Mapping[str, Any] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from agent.display import EpisodeDisplay, plain, print_step
 from agent.parts import choose_segmenter
 from agent.reporting import console_for, hush_loading, write_json
 from agent.result import Failure, Result
+from agent.searching import WEB_SECONDS, choose
 from graphs.profiles import profile_for
 from tools.errors import SegscoutError
 from tools.media import Media
@@ -103,15 +104,18 @@ def make_agent(request: Request, settings: Settings) -> SegmentationAgent:
     policy = request.policy or settings.policy
     segmenter = request.segmenter or settings.segmenter
     profile = request.profile or settings.profile
+    chosen = choose(request.search, settings)
+    limits = {**({"search_seconds": WEB_SECONDS} if chosen.web else {}), **request.limits}
     return SegmentationAgent(
         policy,
         model=request.model or (settings.model if "://" in policy else None),
         profile=profile,
-        budget=replace(profile_for(policy, profile).budget, **request.limits),
+        budget=replace(profile_for(policy, profile).budget, **limits),
         dialect=request.dialect or settings.dialect,
         segmenter=segmenter,
         sam2_model=_sam2_model(request, settings, segmenter),
-        knowledge_base=request.kb or settings.kb,
+        knowledge_base=chosen.kb,
+        search=chosen.web,
         device=request.device or settings.device,
     )
 
