@@ -146,7 +146,7 @@ def test_monstrous_numbers_are_scored(name: str, value: str) -> None:
 def test_names_of_rewards() -> None:
     for name in REWARDS:
         assert get_reward(name).name == get_reward(name.replace("-", "_").upper()).name == name
-    with pytest.raises(InputError, match="seg-research, seg-zero, vision-reasoner, seg-r1, segscout"):
+    with pytest.raises(InputError, match="seg-research, seg-zero, vision-reasoner, seg-r1, seg-r1-points, segscout"):
         get_reward("accuracy")
 
 
