@@ -128,29 +128,13 @@ def segment(
     as_json: Json = False,
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
-    from agent.commands.request import Request, check_request
+    from agent.commands.request import Request, check_request, given
     from agent.searching import SearchRequest
 
-    boxes = box or []
-    said = {"turns": turns, "searches": searches, "tokens": tokens, "seconds": seconds}
-    limits = {name: value for name, value in said.items() if value is not None}
+    parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
-    request = Request(
-        media,
-        query,
-        policy,
-        model,
-        profile,
-        dialect,
-        segmenter,
-        sam2_model,
-        boxes,
-        frame,
-        searching,
-        device,
-        out,
-        limits,
-    )
+    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
+    request = Request(media, query, *parts, box or [], frame, searching, device, out, limits)
     checked = check_request(request)  # before the heavy imports, so that a slip is told at once
 
     from agent.commands.segment import run_segment
@@ -188,14 +172,13 @@ def serve(
 ) -> None:
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
     from agent.commands.listening import listen
-    from agent.commands.request import Request
+    from agent.commands.request import Request, given
     from agent.searching import SearchRequest
 
     listening = listen(host, port, api_key_file)  # before the heavy imports, so that a slip is told at once
-    said = {"turns": turns, "searches": searches, "tokens": tokens, "seconds": seconds}
-    limits = {name: value for name, value in said.items() if value is not None}
-    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
+    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
+    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
     request = Request("", "", *parts, [], 0, searching, device, None, limits)
 
     from agent.commands.serve import run_serve

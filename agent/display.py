@@ -3,7 +3,6 @@
 Everything that a policy or a source wrote is shown as plain text: without control characters, and never as markup.
 """
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from graphs.actions import Malformed
+from agent.wording import FATES, TOLD_FRAMES, thought_of
 from graphs.events import (
     Answered,
     Event,
@@ -29,18 +28,8 @@ from graphs.events import (
 )
 
 _UNSHOWABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
-_ACTION = re.compile(r"<(search|keyframe|answer|tool_call)\b.*", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"</?[a-z_]{1,20}>", re.IGNORECASE)
 _CHARS = 360
 _STEP_CHARS = 8
-_LOGGED_FRAMES = 50
-"""Where there is no bar, a line every so many frames."""
-_FATES = {
-    "cached": "searched before: the same is shown again",
-    "too_many": "not run: too many in one turn",
-    "refused": "not run: no search is left",
-    "off": "not run: there is nothing to search here",
-}
 
 
 def plain(text: str, limit: int = _CHARS) -> str:
@@ -118,14 +107,13 @@ class EpisodeDisplay:
         yield lambda done, total: self._move(what, done, total)
 
     def _turn(self, event: TurnSampled) -> None:
-        said = event.text if isinstance(event.action, Malformed) else _ACTION.sub("", event.text)
-        self._line(event.node, f"{plain(_TAG.sub(' ', said)) or '…'}  ({event.seconds:.1f} s)")
+        self._line(event.node, f"{plain(thought_of(event)) or '…'}  ({event.seconds:.1f} s)")
 
     def _found(self, event: SearchFinished) -> None:
         if event.error:
             self._note(plain(event.error), "red")
-        elif event.fate in _FATES:
-            self._note(_FATES[event.fate], "yellow")
+        elif event.fate in FATES:
+            self._note(FATES[event.fate], "yellow")
         elif not event.hits:
             self._note("nothing was found", "yellow")
         for hit in event.hits if not event.error else ():
@@ -136,7 +124,7 @@ class EpisodeDisplay:
         if event.done == event.total:
             frames = "1 frame" if event.total == 1 else f"{event.total} frames"
             self._line("masks", f"cut in {frames}", "green")
-        elif not self._console.is_terminal and event.done % _LOGGED_FRAMES == 0:
+        elif not self._console.is_terminal and event.done % TOLD_FRAMES == 0:
             self._line("masks", f"{event.done} of {event.total} frames")
 
     def _line(self, step: str, text: str, style: str = "cyan") -> None:

@@ -44,6 +44,11 @@ class Checked:
     out: Path
 
 
+def given(**limits: float | None) -> dict[str, float]:
+    """Return the limits that the command line names."""
+    return {name: value for name, value in limits.items() if value is not None}
+
+
 def check_request(request: Request) -> Checked:
     """Open the media and check the rest; raises InputError or MediaError."""
     if not request.query.strip() and not request.box:

@@ -1,9 +1,7 @@
 """Tell an episode while it happens: each event as a few lines of Markdown, for the `reasoning` of a chat."""
 
-import re
-
 from agent.server.markdown import quoted, source_link
-from graphs.actions import Malformed
+from agent.wording import FATES, TOLD_FRAMES, thought_of
 from graphs.events import (
     Answered,
     Event,
@@ -16,17 +14,7 @@ from graphs.events import (
     TurnSampled,
 )
 
-_ACTION = re.compile(r"<(search|keyframe|answer|tool_call)\b.*", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"</?[a-z_]{1,20}>", re.IGNORECASE)
 _THOUGHT_CHARS = 4_000
-_TOLD_FRAMES = 50
-"""While masks are cut, a line every so many frames."""
-_FATES = {
-    "cached": "searched before, the same is shown again",
-    "too_many": "not run, too many in one turn",
-    "refused": "not run, no search is left",
-    "off": "not run, there is nothing to search here",
-}
 
 
 def narrate(event: Event) -> str:
@@ -49,20 +37,19 @@ def _lines(event: Event) -> list[str]:
             return [f"That could not be used: {quoted(f'{event.reason}. {event.hint}', 500)}"]
         case Answered():
             return [_answer(event)]
-        case MasksCut() if event.done == event.total or event.done % _TOLD_FRAMES == 0:
+        case MasksCut() if event.done == event.total or event.done % TOLD_FRAMES == 0:
             return [f"Masks cut: {event.done} of {event.total} frames."]
     return []
 
 
 def _thought(event: TurnSampled) -> str:
-    said = event.text if isinstance(event.action, Malformed) else _ACTION.sub("", event.text)
-    return quoted(_TAG.sub(" ", said), _THOUGHT_CHARS)
+    return quoted(thought_of(event), _THOUGHT_CHARS)
 
 
 def _found(event: SearchFinished) -> list[str]:
     if event.error:
         return [f"- failed: {quoted(event.error, 300)}"]
-    told = [f"- {_FATES[event.fate]}"] if event.fate in _FATES else []
+    told = [f"- {FATES[event.fate]}"] if event.fate in FATES else []
     if not event.hits and not told:
         told.append("- nothing was found")
     return told + [_hit(hit) for hit in event.hits]

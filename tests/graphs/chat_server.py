@@ -94,13 +94,20 @@ def chat_server() -> Iterator[ChatServer]:
             at = min(len(state.requests), len(state.answers)) - 1
             state.answers[at](self)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with in_threads(Handler) as url:
+        state = ChatServer(f"{url}/v1")
+        yield state
+
+
+@contextmanager
+def in_threads(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port of the loopback interface, a thread for each connection; yields the address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    state = ChatServer(f"http://127.0.0.1:{server.server_port}/v1")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield state
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
-from chat_server import Answer, error, send
+from chat_server import Answer, error, in_threads, send
 from transformers import AutoTokenizer
 
 from graphs.policies.loading import EMBEDDED_FOLDER
@@ -241,13 +241,6 @@ def token_server() -> Iterator[TokenServer]:
                 answer = state.post(self.path, request)
             answer(self)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state = TokenServer(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with in_threads(Handler) as url:
+        state = TokenServer(url)
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()

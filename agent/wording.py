@@ -1,0 +1,26 @@
+"""What the terminal and the chat both say of an episode's events."""
+
+import re
+
+from graphs.actions import Malformed
+from graphs.events import TurnSampled
+
+FATES = {
+    "cached": "searched before: the same is shown again",
+    "too_many": "not run: too many in one turn",
+    "refused": "not run: no search is left",
+    "off": "not run: there is nothing to search here",
+}
+"""Why a search brought nothing new, by its fate."""
+
+TOLD_FRAMES = 50
+"""While masks are cut, a line every so many frames."""
+
+_ACTION = re.compile(r"<(search|keyframe|answer|tool_call)\b.*", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z_]{1,20}>", re.IGNORECASE)
+
+
+def thought_of(event: TurnSampled) -> str:
+    """Return what a turn thinks, without its action and its tags; of a malformed turn all of it."""
+    said = event.text if isinstance(event.action, Malformed) else _ACTION.sub("", event.text)
+    return _TAG.sub(" ", said)
