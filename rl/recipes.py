@@ -4,9 +4,16 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tools.errors import InputError, boundary
+
+
+class RecipePart(BaseModel):
+    """A part of a recipe: frozen, and strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
 
 _Recipe = TypeVar("_Recipe", bound=BaseModel)
 

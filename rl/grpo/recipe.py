@@ -4,17 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import PositiveInt
 
 from rl.grpo.shaping import Overlong
-from rl.recipes import find_recipe, read_recipe
+from rl.recipes import RecipePart, find_recipe, read_recipe
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TasksPart(_Part):
+class TasksPart(RecipePart):
     """Which tasks: a source of `rl/tasks`, its split and seed, how many, where its files lie, and what else to join."""
 
     source: str
@@ -25,7 +21,7 @@ class TasksPart(_Part):
     also: tuple["TasksPart", ...] = ()
 
 
-class HeldOutPart(_Part):
+class HeldOutPart(RecipePart):
     """What the policy is measured on while it learns: greedy episodes on other tasks, every so many steps."""
 
     split: str = "val"
@@ -34,7 +30,7 @@ class HeldOutPart(_Part):
     every: PositiveInt = 20
 
 
-class OverlongPart(_Part):
+class OverlongPart(RecipePart):
     """DAPO's overlong shaping, in policy tokens."""
 
     limit: PositiveInt
@@ -42,7 +38,7 @@ class OverlongPart(_Part):
     most: float = 1.0
 
 
-class SamplerPart(_Part):
+class SamplerPart(RecipePart):
     """vLLM servers that sample, http://host:port each; without any, the trained model itself does, in process."""
 
     urls: tuple[str, ...] = ()
@@ -50,7 +46,7 @@ class SamplerPart(_Part):
     """Which of the models that a server serves."""
 
 
-class StagePart(_Part):
+class StagePart(RecipePart):
     """What one stage of several does differently; what it leaves out is as in the recipe, and `trl` adds to its own."""
 
     name: str
@@ -61,7 +57,7 @@ class StagePart(_Part):
     trl: Mapping[str, Any] = {}
 
 
-class GRPORecipe(_Part):
+class GRPORecipe(RecipePart):
     """The whole run; `trl` holds fields of TRL's GRPOConfig, `lora` those of PEFT's LoraConfig (none: all weights)."""
 
     name: str

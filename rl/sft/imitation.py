@@ -13,13 +13,13 @@ from typing import Any, Literal
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from pydantic import BaseModel, ConfigDict
 from transformers import AutoModelForImageTextToText, AutoTokenizer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from graphs.policies.chatml import ChatML
 from rl.pictures import Patches, load_patches, pixel_inputs
+from rl.recipes import RecipePart
 from rl.records import RecordError, read_records
 from rl.records.decode import to_row
 from rl.records.invariants import check_read
@@ -36,18 +36,14 @@ _IGNORED = -100
 """The label of tokens that are not learnt."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RecordsPart(_Part):
+class RecordsPart(RecipePart):
     """Good episodes to imitate: those worth at least `least_reward`, in the folder of records `data`."""
 
     data: Path = Path("runs/records")
     least_reward: float = 0.5
 
 
-class DemonstrationsPart(_Part):
+class DemonstrationsPart(RecipePart):
     """A published set of worked answers; pictures are fitted into `most_pixels`, keeping their shape."""
 
     source: str
@@ -56,7 +52,7 @@ class DemonstrationsPart(_Part):
     n: int | None = None
 
 
-class ImitationRecipe(_Part):
+class ImitationRecipe(RecipePart):
     """The whole run; `trl` holds fields of TRL's SFTConfig, `lora` those of PEFT's LoraConfig (none: all weights)."""
 
     name: str
