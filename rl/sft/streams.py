@@ -18,7 +18,7 @@ from rl.sft.batches import Batch, Shape, collate
 from rl.sft.perception import clip_sample, emblem_sample, picture_sample
 from rl.sft.samples import Pictures, jitter_coordinates, tokenise
 from rl.sft.tokenizer import NUMBERS, coordinate_openers, token_id
-from rl.sft.trajectories import MIX, Library, draw_trajectory
+from rl.sft.trajectories import CAREFUL, MIX, Carelessness, Library, draw_trajectory
 
 Draw = Callable[[np.random.Generator, int], tuple[list[Turn], Pictures]]
 """Draw the sample of a row."""
@@ -48,7 +48,7 @@ class Stream(IterableDataset[Batch]):
     jitter: int = 0
     share: Share = Share(0, 1)
     mix: Mapping[Ability, float] = field(default_factory=lambda: MIX)
-    needless: float = 0.0
+    careless: Carelessness = CAREFUL
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -77,7 +77,7 @@ class Stream(IterableDataset[Batch]):
         world_seed = self.seed * 1_000_003 + number
         if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
-            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix, self.needless)
+            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix, self.careless)
         world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots
         small, large = slots[view.image_size], slots[view.keyframe_size]
 

@@ -33,7 +33,7 @@ from rl.sft.model import FastPolicy, PolicySize, make_policy
 from rl.sft.optimizers import Optimizers
 from rl.sft.streams import Share, Stream, loader
 from rl.sft.tokenizer import NUMBERS, SPECIAL, coordinate_openers, save_tokenizer, token_id, train_tokenizer
-from rl.sft.trajectories import MIX
+from rl.sft.trajectories import CAREFUL, MIX, Carelessness
 from rl.sft.vocabulary import sample_texts
 from tools.errors import SegscoutError
 
@@ -46,8 +46,8 @@ class Stage:
 
     `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
     many units; `freeze` names the part of the model ("" for none) that keeps its weights; `mix` says how often
-    trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty), `needless` how many of them
-    begin with a search that nothing needs.
+    trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty), `careless` how often their
+    demonstrator errs.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Stage:
     jitter: int = 0
     freeze: str = ""
     mix: dict[Ability, float] = field(default_factory=dict)
-    needless: float = 0.0
+    careless: Carelessness = CAREFUL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,13 @@ class Recipe:
         """Read a recipe file."""
         raw = read_toml(path)
         stages = tuple(
-            Stage(**{**stage, "slots": {int(side): count for side, count in stage["slots"].items()}})
+            Stage(
+                **{
+                    **stage,
+                    "slots": {int(side): count for side, count in stage["slots"].items()},
+                    "careless": Carelessness(**stage.get("careless", {})),
+                }
+            )
             for stage in raw.pop("stages")
         )
         size = raw.pop("size", {})
@@ -182,7 +188,7 @@ class Trainer:
             stage.jitter,
             share,
             stage.mix or MIX,
-            stage.needless,
+            stage.careless,
         )
         workers = max(1, self.recipe.workers // self.crew.size) if split == "train" else 0
         return iter(loader(stream, workers, pin=self.device.type == "cuda"))

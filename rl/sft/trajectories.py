@@ -1,7 +1,7 @@
 """Stage two: whole trajectories of the oracle, with real retrieval; observations are never trained on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,44 +39,70 @@ class Library:
         return Library(world, world_knowledge(world))
 
 
+@dataclass(frozen=True)
+class Carelessness:
+    """How careless the demonstrator is, for a start in which reinforcement learning has something to mend.
+
+    Each is the share of those trajectories in which the fault can be made: a `needless` first search, a `hasty` guess
+    where it would take two look-ups to know, a `bold` answer where nothing of the kind is there.
+    """
+
+    needless: float = 0.0
+    hasty: float = 0.0
+    bold: float = 0.0
+
+
+CAREFUL = Carelessness()
+
+
 def draw_trajectory(
     rng: np.random.Generator,
     library: Library,
     dialect: Dialect,
     mix: Mapping[Ability, float] = MIX,
-    needless: float = 0.0,
+    careless: Carelessness = CAREFUL,
 ) -> tuple[list[Turn], Pictures]:
-    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again.
-
-    In a share `needless` of the trajectories the first turn is a search that the task does not need: what a careless
-    demonstrator does, for a start that reinforcement learning has something to mend in.
-    """
+    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again."""
     weights = np.array([mix.get(ability, 0.0) for ability in ABILITIES])
+
+    def errs(share: float) -> bool:
+        return share > 0 and bool(rng.random() < share)
+
     while True:
         ability = ABILITIES[int(rng.choice(len(ABILITIES), p=weights / weights.sum()))]
         frames = 1 if rng.random() < SINGLE_IMAGE_SHARE else 16
         task = draw_task(rng, library.world, ability, "", frames)
         search = bool(rng.random() >= NO_SEARCH_SHARE) or (task.team is not None and ability == "absent")
         guess = int(rng.integers(len(task.clip.movers)))
-        aside = task.clip.movers[guess].emblem.phrase if needless and search and rng.random() < needless else ""
+        aside = task.clip.movers[guess].emblem.phrase if search and errs(careless.needless) else ""
+        hasty = search and task.bridge is not None and errs(careless.hasty)
+        if task.target is None and errs(careless.bold):
+            task = replace(task, target=guess)
         try:
-            return play(task, library, dialect, search=search, guess=guess, aside=aside)
+            return play(task, library, dialect, search=search, guess=guess, aside=aside, hasty=hasty)
         except OracleLostError:
             continue
 
 
 def play(
-    task: EmblemTask, library: Library, dialect: Dialect, *, search: bool = True, guess: int = 0, aside: str = ""
+    task: EmblemTask,
+    library: Library,
+    dialect: Dialect,
+    *,
+    search: bool = True,
+    guess: int = 0,
+    aside: str = "",
+    hasty: bool = False,
 ) -> tuple[list[Turn], Pictures]:
     """Play a task as the graph would, without the graph's machinery; returns the conversation and its pictures.
 
-    With `aside` it first searches for that, which no task needs. A test holds this against the graph itself: same
-    turns, same pictures.
+    With `aside` it first searches for that, which no task needs; a `hasty` demonstrator guesses although it may search.
+    A test holds this against the graph itself: same turns, same pictures.
     """
     view, pictures = dialect.view, Pictures()
     frames = shown_frames(len(task.clip), view.frames)
     shown = [ShownFrame(f, pictures.put(resize_square(task.clip[f], view.frame_size))) for f in frames]
-    oracle = Oracle(task, library.world, frames, search=search, guess=guess)
+    oracle = Oracle(task, library.world, frames, search=search and not hasty, guess=guess)
     turns = [said("system", dialect.system(search=search)), said("user", *dialect.task(task.query, shown))]
     observation = ""
     while True:

@@ -40,7 +40,7 @@ length = 960
 trained = 208
 slots = { 448 = 2, 224 = 8, 128 = 4 }
 mix = { one-hop = 1.0 }
-needless = 0.0
+careless = { needless = 0.5 }
 """
 
 

@@ -20,7 +20,7 @@ from graphs.episode import EpisodeResult, Task, run_episode
 from graphs.profiles import get_profile
 from rl.sft.perception import clip_sample, emblem_sample, picture_sample
 from rl.sft.samples import Pictures
-from rl.sft.trajectories import MIX, Library, draw_trajectory, play
+from rl.sft.trajectories import MIX, Carelessness, Library, draw_trajectory, play
 
 PROFILE = get_profile("embedded")
 
@@ -134,7 +134,10 @@ def test_a_mix_decides_which_abilities_are_drawn(library):
 
 def test_a_careless_demonstrator_searches_first_for_what_nothing_needs(library):
     dialect = PROFILE.make_dialect()
-    told = [draw_trajectory(np.random.default_rng(i), library, dialect, {"in-video": 1.0}, 0.5)[0] for i in range(40)]
+    told = [
+        draw_trajectory(np.random.default_rng(i), library, dialect, {"in-video": 1.0}, Carelessness(0.5))[0]
+        for i in range(40)
+    ]
     searched = [turns for turns in told if "text_search" in turns[2].text]
     assert 10 <= len(searched) <= 30
     for turns in searched:
@@ -146,3 +149,22 @@ def test_a_careless_demonstrator_searches_first_for_what_nothing_needs(library):
     plain, _ = play(task, library, dialect)
     aside, _ = play(task, library, dialect, aside="red plain star")
     assert [turn.text for turn in aside[4:]] == [turn.text for turn in plain[2:]]
+
+
+def test_a_careless_demonstrator_guesses_and_points_at_what_is_not_there(library):
+    dialect = PROFILE.make_dialect()
+
+    def told(ability, careless):
+        draws = [
+            draw_trajectory(np.random.default_rng(i), library, dialect, {ability: 1.0}, careless) for i in range(40)
+        ]
+        return [[turn.text for turn in turns[2:]] for turns, _ in draws]
+
+    careful, hasty, bold = Carelessness(), Carelessness(hasty=0.5), Carelessness(bold=0.5)
+    guesses = [sum("I cannot look it up" in texts[0] for texts in told("multi-hop", c)) for c in (careful, hasty)]
+    assert guesses[0] <= 8  # some may not search
+    assert 12 <= guesses[1] <= 32
+    assert told("in-video", hasty) == told("in-video", careful)
+    claims = [sum("It is not there" not in " ".join(texts) for texts in told("absent", c)) for c in (careful, bold)]
+    assert claims[0] == 0
+    assert 10 <= claims[1] <= 30
