@@ -23,11 +23,11 @@ Line = Mapping[str, float]
 PANELS = (
     ("held_out/success", "held-out success (greedy)"),
     ("episodes/success", "success of sampled episodes"),
-    ("reward", "reward of sampled episodes"),
+    ("reward", "reward of sampled episodes, relative to its start"),
     ("episodes/wasted", "wasted searches an episode, sampled"),
 )
-SMOOTH = 8
-"""Steps whose mean is drawn where single steps are noisy."""
+SMOOTH = 3
+"""Waves of sampled episodes whose mean is drawn, since single ones are noisy."""
 
 
 def read_log(path: Path) -> list[Line]:
@@ -46,7 +46,10 @@ def series(lines: Sequence[Line], name: str) -> tuple[list[float], list[float]]:
     if name.startswith("held_out/"):
         return [minutes for minutes, _ in found], [value for _, value in found]
     blocks = [found[start : start + SMOOTH] for start in range(0, len(found), SMOOTH)]
-    return [block[-1][0] for block in blocks], [sum(value for _, value in block) / len(block) for block in blocks]
+    values = [sum(value for _, value in block) / len(block) for block in blocks]
+    # Rewards have scales of their own: what can be compared is how much each grew.
+    scale = abs(values[0]) if name == "reward" and values and values[0] else 1.0
+    return [block[-1][0] for block in blocks], [value / scale for value in values]
 
 
 def draw(runs: Mapping[str, Sequence[Line]], out: Path) -> None:
@@ -66,7 +69,7 @@ def draw(runs: Mapping[str, Sequence[Line]], out: Path) -> None:
 
 
 def compare(lines: Sequence[Line]) -> dict[str, Any]:
-    """Return what a run began and ended with; sampled quantities are means over its first and last `SMOOTH` steps."""
+    """Return what a run began and ended with; sampled quantities are means over its first and last `SMOOTH` waves."""
     held = [line for line in lines if "held_out/success" in line]
     steps = [line for line in lines if "reward" in line]
 
@@ -75,12 +78,13 @@ def compare(lines: Sequence[Line]) -> dict[str, Any]:
         first, last = values[:SMOOTH], values[-SMOOTH:]
         return sum(first) / max(1, len(first)), sum(last) / max(1, len(last))
 
+    measured = [
+        name for name in held[0] if name.startswith("held_out/") and name not in ("held_out/n", "held_out/reward")
+    ]
     return {
-        "steps": len(steps),
+        "steps": steps[-1]["step"],
         "minutes": round(steps[-1]["minutes"], 1),
-        "held-out success": (held[0]["held_out/success"], held[-1]["held_out/success"]),
-        "held-out answered": (held[0]["held_out/answered"], held[-1]["held_out/answered"]),
-        "held-out searches": (held[0]["held_out/searches"], held[-1]["held_out/searches"]),
+        **{name.replace("held_out/", "held-out "): (held[0][name], held[-1].get(name, 0.0)) for name in measured},
         "sampled success": ends("episodes/success"),
         "sampled reward": ends("reward"),
         "sampled answered": ends("episodes/answered"),

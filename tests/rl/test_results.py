@@ -30,15 +30,17 @@ def test_what_a_run_began_and_ended_with(log):
     found = compare(read_log(log))
     assert found["held-out success"] == (0.5, 0.8)
     assert found["steps"] == 20
-    assert found["sampled reward"] == pytest.approx((4.5 / 20, 16.5 / 20))
+    assert found["sampled reward"] == pytest.approx((2 / 20, 19 / 20))
 
 
 def test_noisy_steps_are_averaged_and_measurements_are_not(log):
     lines = read_log(log)
     assert series(lines, "held_out/success") == ([0.1, 10.0], [0.5, 0.8])
     minutes, values = series(lines, "reward")
-    assert minutes == [4.0, 8.0, 10.0]
-    assert values == pytest.approx([4.5 / 20, 12.5 / 20, 18.5 / 20])
+    assert minutes == [1.5, 3.0, 4.5, 6.0, 7.5, 9.0, 10.0]
+    # relative to the first three, 2 / 20 in the mean
+    assert values == pytest.approx([1.0, 2.5, 4.0, 5.5, 7.0, 8.5, 9.75])
+    assert series(lines, "episodes/success")[1][0] == pytest.approx(2 / 25)
 
 
 def test_the_picture_and_the_table(log, tmp_path, capsys):
