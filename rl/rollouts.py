@@ -13,7 +13,7 @@ from evals.metrics.overlap import mask_iou
 from graphs.context import Context
 from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
-from graphs.events import Event
+from graphs.events import Event, SearchFinished
 from graphs.policies.chatml import ChatML
 from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
 from rl.rewards.segscout import wasted_searches
@@ -133,7 +133,7 @@ class Runner:
             log.warning("an episode of %s is refused: %s", task.id, error)
             return None
         start = perf_counter()
-        play = to_play(task, result)
+        play = to_play(task, result, events)
         components = self.reward.components(play)
         return Rollout(
             index=index,
@@ -156,8 +156,12 @@ def union(masks: Sequence[Mask]) -> Mask:
     return np.asarray(np.logical_or.reduce(masks))
 
 
-def to_play(task: TrainingTask, result: EpisodeResult) -> Play:
-    """Show an episode as rewards see it."""
+def to_play(task: TrainingTask, result: EpisodeResult, events: Sequence[Event]) -> Play:
+    """Show an episode as rewards see it.
+
+    Every search that the policy asked for counts, also one that the graph answered from memory or refused; one that
+    the provider failed does not.
+    """
     spoken = next(at for at, turn in enumerate(result.conversation) if turn.role == "assistant")
     turns = tuple(
         PlayTurn("policy" if turn.role == "assistant" else "observation", turn.text)
@@ -179,8 +183,7 @@ def to_play(task: TrainingTask, result: EpisodeResult) -> Play:
         ending=result.ending.value,
         keyframe=result.keyframe,
         cut=cut,
-        # What was asked before is answered from memory; asking again is no less of a waste for that.
-        searches=result.usage.searches + result.usage.cache_hits,
+        searches=sum(isinstance(event, SearchFinished) and event.fate != "failed" for event in events),
         useful=useful,
         facts={"turns": float(result.usage.turns), "malformed": float(result.usage.malformed)},
     )

@@ -279,7 +279,7 @@ def _stream_of(chatml: ChatML) -> Callable[[Rollout], object]:
 
 def _reward_of(bench: Bench) -> Callable[[Rollout], object]:
     """Return what the runner times as reward_seconds: the play, with the true masks of its frame, and its score."""
-    return lambda rollout: bench.reward.components(to_play(rollout.task, rollout.result))
+    return lambda rollout: bench.reward.components(to_play(rollout.task, rollout.result, rollout.events))
 
 
 def main(

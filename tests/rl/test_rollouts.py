@@ -11,8 +11,9 @@ from evals.emblems.oracle import Oracle
 from evals.emblems.tasks import shown_frames
 from graphs.budget import Budget
 from graphs.context import Context
-from graphs.dialects.seg_research import absent_turn
+from graphs.dialects.seg_research import absent_turn, search_turn
 from graphs.episode import run_episode
+from graphs.events import Event
 from graphs.policies.base import Completion
 from graphs.policies.replay import ReplayPolicy
 from graphs.profiles import get_profile
@@ -43,20 +44,25 @@ def test_an_episode_with_a_picture_too_many_is_refused_and_told(tiny_policy, mon
     assert "image tokens come in runs" in caplog.text
 
 
-def played(turns: list[str]) -> dict[str, float]:
+BUDGET = Budget(turns=12, searches=12)
+
+
+def played(turns: list[str], budget: Budget = BUDGET, *, may_search: bool = True) -> dict[str, float]:
     """What Segscout's reward gives the graph's own episode of these turns on a one-hop task."""
+    events: list[Event] = []
     source = EmblemsSource("val", 3, 2)
     task = source[1]
     context = Context(
         policy=ReplayPolicy(turns),
         dialect=get_profile("embedded").make_dialect(),
         segmenter=ExactSegmenter(source.draw(1).clip),
-        search=EmblemSearch(source.world),
-        budget=Budget(turns=12, searches=12),
+        search=EmblemSearch(source.world) if may_search else None,
+        budget=budget,
+        sink=events.append,
     )
     result = asyncio.run(run_episode(task.task, context))
     reward = Segscout()
-    components = reward.components(to_play(task, result))
+    components = reward.components(to_play(task, result, events))
     return {**components, "reward": total(reward, components)}
 
 
@@ -84,6 +90,15 @@ def test_the_same_search_again_costs_through_the_graph_too():
         assert again["reward"] == pytest.approx(once["reward"] - 0.05 * (times - 1))
 
 
+def test_a_search_that_the_graph_refuses_costs_as_well():
+    asked, after = honest(EmblemsSource("val", 3, 2))
+    more = search_turn("a", "text_search", "something else")
+    spent = played([asked, more, *after], Budget(turns=12, searches=1))
+    assert (spent["hit"], spent["wasted_searches"]) == (1, 1)
+    off = played([more, *after], may_search=False)
+    assert (off["hit"], off["wasted_searches"]) == (1, 1)
+
+
 def test_texts_and_pictures_of_the_same_words_are_two_searches():
     source = EmblemsSource("val", 3, 40)
     index = next(i for i in range(40) if len(expert_steps(source.draw(i))) == 2 and source.draw(i).bridge is None)
@@ -91,11 +106,13 @@ def test_texts_and_pictures_of_the_same_words_are_two_searches():
     tools = ", ".join(f'{{"name": "{tool}", "query": "{words}"}}' for tool in ("text_search", "image_search"))
     both = f"<thinking>a</thinking><search>[{tools}]</search>"
     task = source[index]
+    events: list[Event] = []
     context = Context(
         policy=ReplayPolicy([both, absent_turn("b")]),
         dialect=get_profile("embedded").make_dialect(),
         search=EmblemSearch(source.world),
         budget=Budget(),
+        sink=events.append,
     )
-    play = to_play(task, asyncio.run(run_episode(task.task, context)))
+    play = to_play(task, asyncio.run(run_episode(task.task, context)), events)
     assert (play.searches, play.useful) == (2, 2)
