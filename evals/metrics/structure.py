@@ -58,14 +58,19 @@ def _uniformity(right: int, pixels: int) -> float:
 
 def _region_part(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> float:
     """Return the structural similarity of the four quadrants around the true centroid, weighted by area."""
-    row, column = _centroid(theirs)
-    score = 0.0
-    for rows in (slice(None, row), slice(row, None)):
-        for columns in (slice(None, column), slice(column, None)):
-            if theirs[rows, columns].size:
-                counts = _count(ours[rows, columns], theirs[rows, columns])
-                score += counts.pixels / theirs.size * _similarity(counts)
-    return score
+    regions = [_count(ours[part], theirs[part]) for part in quadrants(theirs)]
+    return sum(counts.pixels / theirs.size * _similarity(counts) for counts in regions)
+
+
+def quadrants(mask: NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+    """Return the quadrants around the centroid of a mask that is not empty, those without pixels left out."""
+    row, column = _centroid(mask)
+    return [
+        (rows, columns)
+        for rows in (slice(None, row), slice(row, None))
+        for columns in (slice(None, column), slice(column, None))
+        if mask[rows, columns].size
+    ]
 
 
 def _centroid(mask: NDArray[np.bool_]) -> tuple[int, int]:
