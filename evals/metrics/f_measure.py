@@ -26,4 +26,5 @@ def f_measure(predicted: AnyMask, truth: AnyMask, *, beta_squared: float = BETA_
     # (1 + b) P R / (b P + R), multiplied out: no division by an empty selection.
     below = beta_squared * cut.area + cut.right + cut.wrong
     scores = np.divide((1 + beta_squared) * cut.right, below, out=np.ones_like(below, np.float64), where=below > 0)
+    scores = np.minimum(scores, 1.0)  # rounding
     return ThresholdScores(scores[:-1], float(scores[-1]))

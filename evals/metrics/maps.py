@@ -55,7 +55,8 @@ def as_levels(predicted: AnyMask) -> Levels:
         levels: Levels = predicted.astype(np.uint8, copy=False)
         return levels * np.uint8(255) if high == 1 else levels
     if np.issubdtype(predicted.dtype, np.floating) and low >= 0 and high <= 1:
-        return np.rint(predicted * 255).astype(np.uint8)
+        rounded: Levels = np.rint(predicted * 255).astype(np.uint8)
+        return rounded
     raise ValueError(f"a map is bool, 0 to 255 or a float 0 to 1; this {predicted.dtype} goes from {low} to {high}")
 
 

@@ -4,6 +4,8 @@ Own code instead of pysodmetrics 1.6.2 for the reasons that `f_measure` gives. M
 pixels of each quadrant have each level, inside and outside the object.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,8 @@ def soft_structure_measure(predicted: AnyMask, truth: AnyMask, *, alpha: float =
     """Return S of a map or mask (height, width) against a true mask, 0 to 1.
 
     For masks this is `structure_measure`. A truth without object asks for an empty map, one that fills the picture for
-    a full map: S is then how near the mean is. Raises ValueError for different shapes and for pictures that could be
+    a full map: S is then how near the mean is. Where pysodmetrics has no number (a quadrant without pixels) that
+    quadrant is left out, and a map that is flat in a quadrant has no spread there, rounding or not. Raises ValueError for different shapes and for pictures that could be
     read in two ways (`maps`).
     """
     levels, truth = read_pair(predicted, truth)
@@ -27,7 +30,7 @@ def soft_structure_measure(predicted: AnyMask, truth: AnyMask, *, alpha: float =
     inside, outside = np.sum(parts, axis=0) if parts else histograms(levels, truth)
     if not inside.any() or not outside.any():
         mean = _moments(values, inside + outside)[0]
-        return mean if inside.any() else 1 - mean
+        return mean if inside.any() else 1.0 - mean
     share = float(inside.sum()) / truth.size
     on_object = share * _uniformity(values, inside) + (1 - share) * _uniformity(1 - values, outside)
     on_region = sum(float(a.sum() + b.sum()) / truth.size * _similarity(values, a, b) for a, b in parts)
@@ -36,7 +39,7 @@ def soft_structure_measure(predicted: AnyMask, truth: AnyMask, *, alpha: float =
 
 def _uniformity(values: NDArray[np.float64], counts: Counts) -> float:
     mean, variance = _moments(values, counts)
-    return 2 * mean / (mean * mean + 1 + variance**0.5)
+    return 2 * mean / (mean * mean + 1 + math.sqrt(variance))
 
 
 def _similarity(values: NDArray[np.float64], inside: Counts, outside: Counts) -> float:
