@@ -90,4 +90,4 @@ if __name__ == "__main__":
         "degenerate": {name: ask_pysodmetrics(*pair) for name, pair in degenerate_pairs().items()},
     }
     text = json.dumps(rows)
-    RECORDED.write_text(text.replace("], [", "],\n[").replace("], \"", "],\n\"") + "\n")
+    RECORDED.write_text(text.replace("], [", "],\n[").replace('], "', '],\n"') + "\n")

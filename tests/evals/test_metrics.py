@@ -4,11 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.ndimage import binary_dilation
 
 from evals.metrics.boundary import boundary_f, boundary_of, tolerance_pixels
 from evals.metrics.clips import score_clip
-from evals.metrics.intervals import bootstrap_mean, wilson
+from evals.metrics.intervals import bootstrap_mean, bootstrap_sums, wilson
 from evals.metrics.overlap import box_iou, mask_iou
 
 
@@ -58,7 +61,7 @@ def blob(rng, height: int, width: int) -> np.ndarray:
 def pairs() -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(0)
     found = []
-    for _ in range(120):
+    for _ in range(200):
         size = int(rng.integers(3, 40)), int(rng.integers(3, 60))
         one = blob(rng, *size)
         near = np.roll(one, rng.integers(-3, 4, 2), (0, 1))
@@ -152,3 +155,65 @@ def test_bootstrap_is_seeded_and_about_normal() -> None:
     assert high == pytest.approx(np.mean(values) + half, abs=0.04)
     with pytest.raises(ValueError, match="no values"):
         bootstrap_mean([])
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    return sums[:, 0] / sums[:, 1]
+
+
+def test_bootstrap_of_sums_is_that_of_resampled_lists() -> None:
+    rng = np.random.default_rng(0)
+    parts = rng.integers(0, 50, (60, 2)).astype(float)
+    parts[:, 1] += parts[:, 0] + 1
+    low, high = bootstrap_sums(parts, ratio, resamples=4000)
+    assert (low, high) == bootstrap_sums(parts, ratio, resamples=4000)
+    ratios = []
+    for _ in range(4000):
+        drawn = [parts[i] for i in rng.integers(60, size=60)]
+        ratios.append(sum(part[0] for part in drawn) / sum(part[1] for part in drawn))
+    assert (low, high) == pytest.approx(np.percentile(ratios, (2.5, 97.5)), abs=0.006)
+    # A mean is a ratio of sums too.
+    values = rng.normal(5, 2, 400)
+    interval = bootstrap_sums(np.stack([values, np.ones(400)], axis=1), ratio, resamples=4000)
+    assert interval == pytest.approx(bootstrap_mean(values, resamples=4000), abs=0.03)
+
+
+def test_bootstrap_of_sums_covers() -> None:
+    rng = np.random.default_rng(2)
+    inside = 0
+    for trial in range(200):
+        size = rng.exponential(1, 80)
+        hits = size * (rng.random(80) < 0.7)
+        low, high = bootstrap_sums(np.stack([hits, size], axis=1), ratio, seed=trial, resamples=400)
+        inside += low <= 0.7 <= high
+    assert 0.88 < inside / 200 < 0.98
+
+
+def test_bootstrap_of_sums_keeps_shapes_and_leaves_out_what_has_no_value() -> None:
+    def first_of_two(sums: np.ndarray) -> np.ndarray:
+        assert sums.shape[1:] == (2, 3)
+        total = sums[:, 1].sum(axis=1)
+        return np.divide(sums[:, 0].sum(axis=1), total, out=np.full(len(sums), np.nan), where=total > 0)
+
+    one, none = np.stack([np.ones((2, 3)), np.zeros((2, 3))])
+    assert bootstrap_sums(np.stack([one, none, none]), first_of_two) == (1, 1)
+    with pytest.raises(ValueError, match="no resample has a value"):
+        bootstrap_sums(np.stack([none, none]), first_of_two)
+    with pytest.raises(ValueError, match="no samples"):
+        bootstrap_sums(np.zeros((0, 2)), ratio)
+
+
+shapes = st.tuples(st.integers(1, 9), st.integers(1, 9))
+mask_pairs = shapes.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
+
+
+@settings(deadline=None)
+@given(mask_pairs)
+def test_overlap_and_boundary_are_symmetric_shares_of_any_type(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    one, other = pair
+    for measure in (mask_iou, boundary_f):
+        value = measure(one, other)
+        assert 0 <= value <= 1
+        assert measure(other, one) == pytest.approx(value)
+        assert measure(one, one) == 1
+        assert measure(one * np.uint8(255), other.astype(np.uint8)) == value

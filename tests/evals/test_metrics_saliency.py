@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from saliency_oracle import NAMES, RECORDED, SHAPE, degenerate_masks, degenerate_pairs, digest, random_pairs
@@ -102,7 +102,11 @@ def test_types_do_not_matter_and_no_truth_reads_as_empty() -> None:
         assert perfect["s"] == pytest.approx(1)
         assert perfect["weighted_f"] == perfect["f_max"] == perfect["e_max"] == pytest.approx(1)
     soft = random_pairs()[0][0]
-    assert ours(soft, soft > 99) == ours(soft / 255, (soft > 99) * np.uint8(255)) == ours(soft / np.float32(255), soft > 99)
+    assert (
+        ours(soft, soft > 99)
+        == ours(soft / 255, (soft > 99) * np.uint8(255))
+        == ours(soft / np.float32(255), soft > 99)
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,12 +163,14 @@ soft_pairs = shapes.flatmap(lambda shape: st.tuples(arrays(np.uint8, shape), arr
 masks = shapes.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
 
 
+@settings(deadline=None)
 @given(soft_pairs)
 def test_all_scores_are_shares(pair: tuple[np.ndarray, np.ndarray]) -> None:
     for name, score in ours(*pair).items():
         assert -1e-12 <= score <= 1 + 1e-12, name
 
 
+@settings(deadline=None)
 @given(masks)
 def test_masks_score_the_same_in_every_type(pair: tuple[np.ndarray, np.ndarray]) -> None:
     predicted, truth = pair
@@ -174,6 +180,7 @@ def test_masks_score_the_same_in_every_type(pair: tuple[np.ndarray, np.ndarray])
     assert expected["s"] == pytest.approx(structure_measure(predicted, truth), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_a_mask_is_its_own_best_map(pair: tuple[np.ndarray, np.ndarray]) -> None:
     _, truth = pair
@@ -186,6 +193,7 @@ def test_a_mask_is_its_own_best_map(pair: tuple[np.ndarray, np.ndarray]) -> None
     assert math.isclose(scores["e_max"], 1)
 
 
+@settings(deadline=None)
 @given(masks)
 def test_flipping_both_changes_nothing_but_ties(pair: tuple[np.ndarray, np.ndarray]) -> None:
     # E, F and MAE look at no place, so any permutation of pixels leaves them; S and weighted F do look.
