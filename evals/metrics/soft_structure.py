@@ -20,9 +20,9 @@ def soft_structure_measure(predicted: AnyMask, truth: AnyMask, *, alpha: float =
     """Return S of a map or mask (height, width) against a true mask, 0 to 1.
 
     For masks this is `structure_measure`. A truth without object asks for an empty map, one that fills the picture for
-    a full map: S is then how near the mean is. Where pysodmetrics has no number (a quadrant without pixels) that
-    quadrant is left out, and a map that is flat in a quadrant has no spread there, rounding or not. Raises ValueError for different shapes and for pictures that could be
-    read in two ways (`maps`).
+    a full map: S is then how near the mean is. A quadrant without pixels (where pysodmetrics has no number) is left
+    out, and a map that is flat in a quadrant has no spread there, rounding or not. Raises ValueError for different
+    shapes and for pictures that could be read in two ways (`maps`).
     """
     levels, truth = read_pair(predicted, truth)
     values = stretched_values(levels)
