@@ -3,10 +3,12 @@
 gIoU is the mean of the samples' IoU (nothing to do with the generalised IoU of boxes), cIoU all intersections over all
 unions, so that large objects count more. Every sample counts, and one that failed is a zero.
 
-Published code differs, mostly where a truth is empty: LISA gives an empty answer to it 1, Seg-Zero leaves it out,
-VisionReasoner and Seg-R1 give 0 (VisionReasoner's script for absent objects 1 if no box is answered either):
-`empty_union` says which. LISA leaves ignored pixels out; Seg-Zero's data turn them into object, Seg-R1 into
-background. Seg-Zero also leaves out samples whose segmenter failed. LISA adds 1e-5 to each union, which is left out.
+Published code differs, mostly where a truth is empty: LISA gives an empty answer to it 1, VisionReasoner and Seg-R1
+give 0 (VisionReasoner's script for absent objects 1 if no box is answered either), Seg-Zero's formula says 0 but its
+reader loses such samples: `empty_union` says which. LISA leaves ignored pixels out; Seg-Zero's data turn them into
+object, Seg-R1 into background. Seg-Zero also leaves out samples whose segmenter failed. LISA adds 1e-5 to each union,
+which is left out here. For boxes ("AP" of RefCOCO) Seg-Zero takes the best of all boxes and their hull, so that more
+boxes are free; no such score is here.
 """
 
 from collections.abc import Sequence

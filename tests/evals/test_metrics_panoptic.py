@@ -177,3 +177,9 @@ def test_bounds_order_and_names_of_segments(seed: int) -> None:
         perfect = count_segments(Panoptic(truth.ids, truth.segments), truth, CLASSES)
         assert perfect[2:].sum() == 0
         assert perfect[0].sum() == perfect[1].sum() == sum(not segment.crowd for segment in truth.segments)
+
+
+def test_resamples_without_a_segment_have_no_say() -> None:
+    nothing = Panoptic(np.zeros_like(IDS), [])
+    counts = [count_segments(*pair, 2) for pair in ((TRUTH, TRUTH), (nothing, nothing), (nothing, nothing))]
+    assert score_panoptic(counts).pq_ci95 == (1, 1)
