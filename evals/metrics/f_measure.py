@@ -1,8 +1,8 @@
 """F-measure of salient object detection (Achanta et al., CVPR 2009): precision and recall with beta² = 0.3.
 
-Own code instead of pysodmetrics 1.6.2, which needs a numpy and an OpenCV older than the rest of this project allows
-and takes several times as long (`python -m evals.speed.metrics`); the values are the same but for truths without an
-object and for empty maps, see below.
+Own code instead of pysodmetrics 1.6.2, which needs an older numpy and OpenCV than the rest of this project and takes 24
+to 28 ms for 1024 x 1024 instead of 1.5 (`python -m evals.speed.metrics`). The values are the same but for truths
+without an object and for empty maps, see below.
 """
 
 import numpy as np

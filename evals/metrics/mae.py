@@ -1,4 +1,8 @@
-"""Mean absolute error of a soft map (Perazzi et al., CVPR 2012), the fourth number of the saliency benchmarks."""
+"""Mean absolute error of a soft map (Perazzi et al., CVPR 2012), the fourth number of the saliency benchmarks.
+
+Own code instead of pysodmetrics 1.6.2 for the reasons that `f_measure` gives, in 1 to 4 ms for 1024 x 1024 instead of 8
+to 24.
+"""
 
 from evals.metrics.maps import count_levels
 from evals.metrics.overlap import AnyMask
