@@ -218,11 +218,21 @@ def test_a_mask_is_its_own_best_map(pair: tuple[np.ndarray, np.ndarray]) -> None
 
 
 @settings(deadline=None, max_examples=50)
-@given(masks)
-def test_flipping_both_changes_nothing_but_ties(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    # E, F and MAE look at no place, so any permutation of pixels leaves them; S and weighted F do look.
+@given(soft_pairs, st.randoms())
+def test_e_f_and_mae_do_not_look_at_places(pair: tuple[np.ndarray, np.ndarray], random) -> None:
     predicted, truth = pair
-    flipped, original = ours(predicted[::-1, ::-1], truth[::-1, ::-1]), ours(predicted, truth)
-    for name in NAMES:
+    order = random.sample(range(truth.size), truth.size)
+    mixed = ours(*(side.ravel()[order].reshape(truth.shape) for side in pair))
+    for name, score in ours(predicted, truth).items():
         if name not in ("s", "weighted_f"):
-            assert flipped[name] == pytest.approx(original[name])
+            assert mixed[name] == pytest.approx(score)
+
+
+@settings(deadline=None, max_examples=50)
+@given(soft_pairs)
+def test_weighted_f_is_the_same_in_a_mirror_where_no_neighbours_tie(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    predicted, truth = pair
+    alone = np.zeros_like(truth)
+    alone.flat[truth.argmax()] = True  # one object pixel: the nearest one is never in doubt
+    mirrored = weighted_f_measure(predicted[:, ::-1], alone[:, ::-1])
+    assert mirrored == pytest.approx(weighted_f_measure(predicted, alone), abs=1e-9)
