@@ -187,6 +187,42 @@ def serve(
 
 
 @app.command()
+def mcp(
+    media_root: Annotated[
+        Path | None, typer.Option(help="The folder whose files calls may name; without it, none.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that calls name.")] = True,
+    policy: Policy = None,
+    model: Model = None,
+    profile: Profile = None,
+    dialect: Dialect = None,
+    segmenter: Segmenter = None,
+    sam2_model: Sam2Model = None,
+    kb: KnowledgeBase = None,
+    search: Search = None,
+    search_cache: SearchCache = None,
+    search_folder: SearchFolder = None,
+    search_calls: SearchCalls = None,
+    read_pages: ReadPages = None,
+    device: Device = None,
+    turns: Turns = None,
+    searches: Searches = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+) -> None:
+    """Offer the agent as tools of the Model Context Protocol, on standard input and output."""
+    from agent.commands.mcp import check_mcp, run_mcp
+    from agent.commands.request import Request, given
+    from agent.searching import SearchRequest
+
+    check_mcp(media_root)
+    parts = (policy, model, profile, dialect, segmenter, sam2_model)
+    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
+    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
+    run_mcp(Request("", "", *parts, [], 0, searching, device, None, limits), media_root, fetch=fetch)
+
+
+@app.command()
 def replay(
     rollouts: Annotated[Path, typer.Argument(help="Recorded rollouts of Seg-ReSearch, JSON lines.")],
     dialect: Annotated[str, typer.Option(help="The dialect that reads the turns.")] = "seg-research",
