@@ -235,11 +235,19 @@ def replay(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Say what is installed, what is missing for which feature, and the command that mends it."""
-    from agent.commands.doctor import run_doctor
+def doctor(
+    policy: Annotated[str | None, typer.Option(help="Try this policy: is it there, does it take a picture?")] = None,
+    model: Model = None,
+    search: Annotated[str | None, typer.Option(help="Check this search; with --live, ask it once.")] = None,
+    kb: KnowledgeBase = None,
+    live: Annotated[bool, typer.Option("--live", help="Send one query to --search, which may cost money.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each answer.")] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Say what is installed, what is missing for which feature, and the command that mends it; try what is named."""
+    from agent.commands.doctor import Preflight, run_doctor
 
-    run_doctor(as_json=as_json)
+    run_doctor(Preflight(policy, model, search, kb, live, seconds), as_json=as_json)
 
 
 def main() -> None:
