@@ -79,12 +79,18 @@ def _show_version(value: bool) -> None:
 
 @app.callback(epilog="Settings: SEGSCOUT_POLICY, SEGSCOUT_API_KEY, … in the environment or in .env.")
 def segscout(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
     """Describe anything, even what must be looked up first, and get its mask, with the evidence."""
+    if context.invoked_subcommand != "doctor":  # which says itself what is wrong with the settings
+        from agent.telemetry import start_telemetry
+        from tools.settings import read_settings
+
+        start_telemetry(read_settings())
 
 
 @app.command()
