@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from agent import completion
+
 _MOUNTED = {
     "eval": ("evals.cli", "Measure how good it is."),
     "rl": ("rl.cli", "Train the policy on the graph's own episodes."),
@@ -43,15 +45,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the
 Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and result.", file_okay=True)]
 
 # The parts of an agent and its budget; None is "not said", so the settings or the profile decide.
-Policy = Annotated[str | None, typer.Option(help="embedded, or an address http://host:8000/v1.")]
+Policy = Annotated[
+    str | None,
+    typer.Option(help="embedded, or an address http://host:8000/v1.", autocompletion=completion.policies),
+]
 Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
-Profile = Annotated[str | None, typer.Option(help="embedded, qwen3-vl, vision-reasoner-7b, seg-r1-3b, …")]
-Dialect = Annotated[str | None, typer.Option(help="Another way of talking than the profile's.")]
-Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="embedded, qwen3-vl, vision-reasoner-7b, seg-r1-3b, …", autocompletion=completion.profiles),
+]
+Dialect = Annotated[
+    str | None,
+    typer.Option(help="Another way of talking than the profile's.", autocompletion=completion.dialects),
+]
+Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.", autocompletion=completion.segmenters)]
 Sam2Model = Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")]
 KnowledgeBase = Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")]
 Search = Annotated[
-    str | None, typer.Option(help="kb, tavily, serper or duckduckgo; default: kb where there is a knowledge base.")
+    str | None,
+    typer.Option(
+        help="kb, tavily, serper or duckduckgo; default: kb where there is a knowledge base.",
+        autocompletion=completion.searches,
+    ),
 ]
 SearchCache = Annotated[
     Literal["record", "replay", "off"] | None,
@@ -62,7 +77,9 @@ SearchCalls = Annotated[int | None, typer.Option(min=1, help="Requests to the we
 ReadPages = Annotated[
     bool | None, typer.Option("--read-pages/--no-read-pages", help="Read the pages of the texts found; default: no.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.", autocompletion=completion.devices)
+]
 Turns = Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")]
 Searches = Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")]
 Tokens = Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")]
@@ -231,7 +248,9 @@ def mcp(
 @app.command()
 def replay(
     rollouts: Annotated[Path, typer.Argument(help="Recorded rollouts of Seg-ReSearch, JSON lines.")],
-    dialect: Annotated[str, typer.Option(help="The dialect that reads the turns.")] = "seg-research",
+    dialect: Annotated[
+        str, typer.Option(help="The dialect that reads the turns.", autocompletion=completion.dialects)
+    ] = "seg-research",
     as_json: Json = False,
 ) -> None:
     """Feed recorded turns through a dialect, and compare with what the recorded run acted on."""
@@ -242,9 +261,15 @@ def replay(
 
 @app.command()
 def doctor(
-    policy: Annotated[str | None, typer.Option(help="Try this policy: is it there, does it take a picture?")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Try this policy: is it there, does it take a picture?", autocompletion=completion.policies),
+    ] = None,
     model: Model = None,
-    search: Annotated[str | None, typer.Option(help="Check this search; with --live, ask it once.")] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help="Check this search; with --live, ask it once.", autocompletion=completion.searches),
+    ] = None,
     kb: KnowledgeBase = None,
     live: Annotated[bool, typer.Option("--live", help="Send one query to --search, which may cost money.")] = False,
     seconds: Annotated[float, typer.Option(min=0.1, help="Time for each answer.")] = 30.0,

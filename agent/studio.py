@@ -18,7 +18,6 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
-from langsmith import tracing_context
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -98,8 +97,7 @@ def _plain(node: Node[Goto]) -> Any:
         parts = await asyncio.to_thread(_parts)
         async with _open(state["media"]) as media:
             context = replace(parts, media=media.frames, images=ImageStore(), masks=MaskStore())
-            with tracing_context(enabled=False):  # LangSmith would be sent every input
-                command = await node(state, runtime.override(context=context))  # type: ignore[arg-type]
+            command = await node(state, runtime.override(context=context))  # type: ignore[arg-type]
         assert isinstance(command.update, dict)
         if len(context.masks):
             command.update["masks"] = _plain_masks(context.masks)
