@@ -13,7 +13,7 @@ from agent.doctor import Check
 from agent.searching import SearchRequest, choose
 from graphs.conversation import ImageRef, Text, Turn
 from graphs.policies.base import Policy, Sampling
-from graphs.policies.loading import EMBEDDED, TOKENS, has_weights, is_address, without_credentials
+from graphs.policies.loading import EMBEDDED, TOKENS, has_weights, is_address
 from tools.errors import PolicyError, SegscoutError
 from tools.image_store import ImageStore
 from tools.settings import Settings
@@ -32,7 +32,7 @@ async def examine_policy(policy: str, *, model: str | None, key: str | None, sec
     try:
         return await _examine_endpoint(policy.removeprefix(TOKENS), model, key, seconds)
     except SegscoutError as error:
-        return [_check("policy address", False, without_credentials(error.message), error.remedy)]
+        return [_check("policy address", False, error.message, error.remedy)]
 
 
 async def examine_search(name: str, *, kb: Path | None, settings: Settings, live: bool, seconds: float) -> Check:

@@ -35,7 +35,7 @@ class SpanHandler(BaseCallbackHandler):
     installed.
     """
 
-    run_inline = True  # in the caller's context, so that a run becomes part of the trace that it is called in
+    run_inline = True  # a thread for each callback would cost more than the span
 
     def __init__(self, provider: Any = None) -> None:
         with boundary(

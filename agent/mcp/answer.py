@@ -106,7 +106,7 @@ def _object(instance: Instance, keyframe: int | None, *, all_frames: bool) -> Fo
     frames = [frame for frame in instance.masks if all_frames or frame == keyframe]
     return FoundObject(
         label=instance.label,
-        box=list(instance.box) if instance.box else None,
+        box=[round(side, 2) for side in instance.box] if instance.box else None,
         score=round(instance.score, 4),
         masks=[FrameMask(frame=frame, rle=RunLengths(**instance.masks.rle(frame))) for frame in frames],
     )

@@ -117,7 +117,8 @@ def test_every_secret_of_the_settings_is_examined():
 
 
 def test_the_exit_code_is_that_of_what_the_flags_name(tmp_path):
-    (tmp_path / ".env").write_text(f"SEGSCOUT_SERPER_KEY={KEY}\nSEGSCOUT_API_KEY={KEY}\n")
+    lines = (f"SEGSCOUT_SERPER_KEY={KEY}", f"SEGSCOUT_API_KEY={KEY}", f"SEGSCOUT_POLICY=http://me:{KEY}@host/v1")
+    (tmp_path / ".env").write_text("\n".join(lines))
     with chat_server() as server:
         server.answers = [said("red")]
         well = cli("doctor", "--policy", server.url, "--search", "serper", "--json", cwd=tmp_path)
@@ -125,6 +126,7 @@ def test_the_exit_code_is_that_of_what_the_flags_name(tmp_path):
         ill = cli("doctor", "--policy", server.url, "--json", cwd=tmp_path)
     found = {check["name"]: check for check in well.last["checks"]}
     assert (well.code, well.last["ok"]) == (0, True), well.err
+    assert "http://host/v1" in found["settings"]["found"]
     assert found["SEGSCOUT_SERPER_KEY"]["found"] == "set"
     assert found["SEGSCOUT_TAVILY_KEY"]["found"] == "not set"
     assert found["policy picture"]["ok"]
