@@ -39,7 +39,7 @@ async def examine_search(name: str, *, kb: Path | None, settings: Settings, live
     """Check that a search can be made, and with `live` that it answers one query within `seconds`; raises nothing."""
     title = f"search {name}"
     try:
-        chosen = choose(SearchRequest(name, kb=kb, cache="off", calls=_TRIES), settings)
+        chosen = choose(SearchRequest(name, kb=kb, cache="off", calls=_TRIES, read_pages=False), settings)
         if chosen.web is None:
             from tools.knowledge import KnowledgeBase
 

@@ -4,7 +4,7 @@ from agent.versions import segscout_version
 from tools.errors import InputError, boundary
 from tools.settings import Settings
 
-_SECONDS = 5.0
+_SECONDS = 3.0
 """For one export; a backend that is down must not hold a command up for long."""
 
 

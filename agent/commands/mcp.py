@@ -26,7 +26,8 @@ def run_mcp(request: Request, media_root: Path | None, *, fetch: bool) -> None:
 
     Standard output carries the protocol and nothing else; people read standard error.
     """
-    from agent.mcp.server import MediaDoor, make_server
+    from agent.mcp.media import MediaDoor
+    from agent.mcp.server import make_server
 
     settings = read_settings()
     console = console_for(as_json=True)

@@ -4,10 +4,8 @@ A call that the client cancels cancels its episode. What goes wrong is the tool'
 """
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 from typing import Annotated, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -17,7 +15,7 @@ from pydantic import Field
 
 from agent.agent import SegmentationAgent
 from agent.mcp.answer import Segmentation, to_reply
-from agent.named_media import MediaFetcher, decode_base64, open_bytes, open_under, open_url
+from agent.mcp.media import MediaDoor, Named
 from agent.result import Result
 from agent.server.narration import narrate
 from agent.versions import segscout_version
@@ -31,41 +29,14 @@ _INSTRUCTIONS = (
     "instructions."
 )
 _HINTS = ToolAnnotations(read_only_hint=True, open_world_hint=True)
-_ONE_OF = "Give exactly one of path, url and data."
 
 Query = Annotated[str, Field(description="What to find, in words; it may need looking up.")]
 PathField = Annotated[str | None, Field(description="A file under the server's media root, by its path from there.")]
 UrlField = Annotated[str | None, Field(description="A public https or http address.")]
 DataField = Annotated[str | None, Field(description="The bytes of the file in base64, or a data URI.")]
 OverlayField = Annotated[bool, Field(description="Also return the answered frame with the masks drawn over it.")]
+Kind = Literal["image", "video"]
 AllFramesField = Annotated[bool, Field(description="Return the masks of all frames, not of the answered one alone.")]
-
-
-class MediaDoor:
-    """Open what a call names; `root` None: no file of this machine is read, `fetcher` None: no URL is followed."""
-
-    def __init__(self, root: Path | None, fetcher: MediaFetcher | None) -> None:
-        self._root, self._fetcher = root, fetcher
-
-    @asynccontextmanager
-    async def open(self, path: str | None, url: str | None, data: str | None) -> AsyncIterator[Media]:
-        """Open one of the three until the block ends; SegscoutError if it is refused or cannot be opened."""
-        if sum(one is not None for one in (path, url, data)) != 1:
-            raise InputError("the call must name its media once.", remedy=_ONE_OF)
-        folder = tempfile.TemporaryDirectory(prefix="segscout-mcp-")
-        with folder, await self._open(path, url, data, Path(folder.name) / "media") as media:
-            yield media
-
-    async def _open(self, path: str | None, url: str | None, data: str | None, file: Path) -> Media:
-        if path is not None:
-            if self._root is None:
-                raise InputError("this server reads no files.", remedy="Start it with --media-root FOLDER.")
-            return await open_under(self._root, path)
-        if url is not None:
-            if self._fetcher is None:
-                raise InputError("this server follows no URLs.", remedy="Send the bytes as data.")
-            return await open_url(url, file, self._fetcher)
-        return await open_bytes(decode_base64(data or ""), file)
 
 
 def make_server(agent: SegmentationAgent, door: MediaDoor) -> MCPServer[None]:
@@ -79,6 +50,15 @@ def make_server(agent: SegmentationAgent, door: MediaDoor) -> MCPServer[None]:
     )
     places = asyncio.Semaphore(_AT_ONCE)
 
+    async def cut(
+        kind: Kind, context: Context[None], query: str, named: Named, *, overlay: bool, all_frames: bool = False
+    ) -> CallToolResult:
+        with _tool_errors():
+            async with places, door.open(named) as media:
+                _expect(kind, media)
+                result, steps = await _watch(agent, media, query, context)
+                return await asyncio.to_thread(to_reply, result, steps, all_frames=all_frames, overlay=overlay)
+
     async def segment_image(
         context: Context[None],
         query: Query,
@@ -88,14 +68,7 @@ def make_server(agent: SegmentationAgent, door: MediaDoor) -> MCPServer[None]:
         overlay: OverlayField = True,
     ) -> Annotated[CallToolResult, Segmentation]:
         """Find what a query describes in one picture and return its masks, boxes and sources."""
-
-        async def work() -> CallToolResult:
-            async with places, door.open(path, url, data) as media:
-                _expect("image", media)
-                result, steps = await _watch(agent, media, query, context)
-                return await asyncio.to_thread(to_reply, result, steps, all_frames=False, overlay=overlay)
-
-        return await _as_tool(work)
+        return await cut("image", context, query, Named(path, url, data), overlay=overlay)
 
     async def segment_video(
         context: Context[None],
@@ -107,25 +80,19 @@ def make_server(agent: SegmentationAgent, door: MediaDoor) -> MCPServer[None]:
         all_frames: AllFramesField = False,
     ) -> Annotated[CallToolResult, Segmentation]:
         """Find what a query describes in a video, follow it through all frames, and return its masks and sources."""
-
-        async def work() -> CallToolResult:
-            async with places, door.open(path, url, data) as media:
-                _expect("video", media)
-                result, steps = await _watch(agent, media, query, context)
-                return await asyncio.to_thread(to_reply, result, steps, all_frames=all_frames, overlay=overlay)
-
-        return await _as_tool(work)
+        return await cut("video", context, query, Named(path, url, data), overlay=overlay, all_frames=all_frames)
 
     server.add_tool(segment_image, title="Segment an image", annotations=_HINTS)
     server.add_tool(segment_video, title="Segment a video", annotations=_HINTS)
     return server
 
 
-async def _as_tool(work: Callable[[], Awaitable[CallToolResult]]) -> CallToolResult:
-    """Do the work; whatever goes wrong is told as the tool's error, in one line with its remedy."""
+@contextmanager
+def _tool_errors() -> Iterator[None]:
+    """Tell whatever goes wrong inside as the tool's error, in one line with its remedy."""
     try:
         with boundary(SegscoutError, "the run failed", remedy="Report it."):
-            return await work()
+            yield
     except SegscoutError as error:
         raise ToolError(str(error)) from error
 
@@ -148,7 +115,7 @@ async def _watch(
     return item, steps
 
 
-def _expect(kind: Literal["image", "video"], media: Media) -> None:
+def _expect(kind: Kind, media: Media) -> None:
     if media.kind != kind:
         other = "segment_video" if kind == "image" else "segment_image"
         raise InputError(f"{media.name} is of the kind {media.kind}.", remedy=f"Call {other}.")

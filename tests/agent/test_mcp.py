@@ -16,14 +16,17 @@ from pycocotools import mask as coco
 from server_stubs import HeldPolicy, png
 
 from agent import SegmentationAgent
+from agent.commands.mcp import check_mcp
 from agent.server.web_media import web_media
+from tools.errors import InputError
 from tools.media import Limits
 
 pytest.importorskip("mcp", reason="needs the extra mcp")
 
 from mcp import Client, StdioServerParameters, stdio_client
 
-from agent.mcp.server import MediaDoor, make_server
+from agent.mcp.media import MediaDoor
+from agent.mcp.server import make_server
 
 IMAGE = base64.b64encode(png()).decode()
 
@@ -159,6 +162,12 @@ def test_slips_are_told_before_anything_is_loaded(tmp_path):
     ran = cli("mcp", "--media-root", "none", cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert "--media-root" in ran.err
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setattr("agent.commands.mcp.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"segscout\[mcp\]"):
+        check_mcp(None)
 
 
 @pytest.mark.slow

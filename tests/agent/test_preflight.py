@@ -116,6 +116,7 @@ def test_every_secret_of_the_settings_is_examined():
     assert set(doctor._KEYS) == secrets
 
 
+@pytest.mark.slow
 def test_the_exit_code_is_that_of_what_the_flags_name(tmp_path):
     lines = (f"SEGSCOUT_SERPER_KEY={KEY}", f"SEGSCOUT_API_KEY={KEY}", f"SEGSCOUT_POLICY=http://me:{KEY}@host/v1")
     (tmp_path / ".env").write_text("\n".join(lines))

@@ -55,7 +55,7 @@ def test_settings_show_no_secret():
     assert "planted" not in f"{told!r} {told} {told.model_dump_json(exclude={'policy'})}"
 
 
-@pytest.mark.parametrize("status", [400, 404, 429, 500])
+@pytest.mark.parametrize("status", [400, pytest.param(500, marks=pytest.mark.slow)])
 def test_a_run_that_fails_shows_no_secret_even_if_the_server_repeats_it(folder, status):
     with chat_server() as server:
         server.answers = [error(status, f"your key {KEYS['api_key']} does not fit", retry_after="0")]
@@ -69,6 +69,7 @@ def test_a_run_that_fails_shows_no_secret_even_if_the_server_repeats_it(folder, 
     assert "planted" not in ran.out + ran.err + everything(folder)
 
 
+@pytest.mark.slow
 def test_a_run_that_succeeds_saves_no_secret(folder):
     with chat_server() as server:
         server.answers = [said(turn) for turn in script(0)]
