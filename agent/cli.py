@@ -103,7 +103,8 @@ def segscout(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
     """Describe anything, even what must be looked up first, and get its mask, with the evidence."""
-    if context.invoked_subcommand != "doctor":  # which says itself what is wrong with the settings
+    # Help must come whatever the settings are, and doctor says itself what is wrong with them.
+    if context.invoked_subcommand != "doctor" and "--help" not in sys.argv:
         from agent.telemetry import start_telemetry
         from tools.settings import read_settings
 

@@ -78,6 +78,14 @@ def test_headers_are_names_and_values():
     assert KEY not in str(caught.value)
 
 
+def test_settings_that_cannot_be_read_stop_a_run_but_not_its_help(tmp_path):
+    (tmp_path / ".env").write_text("SEGSCOUT_SEARCH_CALLS=many\n")
+    assert cli("replay", "--help", cwd=tmp_path).code == 0
+    ran = cli("replay", "none.jsonl", cwd=tmp_path)
+    assert ran.code == 2
+    assert "Check .env" in ran.err
+
+
 @pytest.mark.slow
 def test_a_run_arrives_as_one_trace_without_keys_and_pictures(tmp_path):
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otel")
