@@ -216,6 +216,12 @@ def mcp(
         Path | None, typer.Option(help="The folder whose files calls may name; without it, none.")
     ] = None,
     fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that calls name.")] = True,
+    http: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve at this port of this machine instead, to all its users; 0: a free one."
+        ),
+    ] = None,
     policy: Policy = None,
     model: Model = None,
     profile: Profile = None,
@@ -234,16 +240,16 @@ def mcp(
     tokens: Tokens = None,
     seconds: Seconds = None,
 ) -> None:
-    """Offer the agent as tools of the Model Context Protocol, on standard input and output."""
+    """Offer the agent as tools of the Model Context Protocol: on standard input and output, or with --http."""
     from agent.commands.mcp import check_mcp, run_mcp
     from agent.commands.request import Request, given
     from agent.searching import SearchRequest
 
-    check_mcp(media_root)
+    sock = check_mcp(media_root, http)  # before the heavy parts, so that a slip is told at once
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
-    run_mcp(Request("", "", *parts, [], 0, searching, device, None, limits), media_root, fetch=fetch)
+    run_mcp(Request("", "", *parts, [], 0, searching, device, None, limits), media_root, sock, fetch=fetch)
 
 
 @app.command()

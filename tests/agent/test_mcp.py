@@ -5,9 +5,12 @@ import base64
 import io
 import json
 import os
+import socket
 import sys
+import threading
 from contextlib import asynccontextmanager
 
+import httpx2 as httpx
 import PIL.Image
 import pytest
 from agent_stubs import FACT, FRAMES, ROOT, agent, cli, frames, script, square, write_clip
@@ -16,7 +19,7 @@ from pycocotools import mask as coco
 from server_stubs import HeldPolicy, png
 
 from agent import SegmentationAgent
-from agent.commands.mcp import check_mcp
+from agent.commands.mcp import check_mcp, serve_http
 from agent.server.web_media import web_media
 from tools.errors import InputError
 from tools.media import Limits
@@ -167,7 +170,29 @@ def test_slips_are_told_before_anything_is_loaded(tmp_path):
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr("agent.commands.mcp.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"segscout\[mcp\]"):
-        check_mcp(None)
+        check_mcp(None, None)
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="--http"):
+        check_mcp(None, taken.getsockname()[1])
+
+
+async def test_on_the_loopback_only_this_machine_is_answered():
+    sock = check_mcp(None, 0)
+    host, port = sock.getsockname()
+    server = make_server(agent(script(0)), MediaDoor(None, None))
+    threading.Thread(target=serve_http, args=(server, sock), daemon=True).start()
+    url = f"http://{host}:{port}/mcp"
+    async with Client(url) as client:
+        result = await client.call_tool("segment_image", {"query": "x", "data": IMAGE})
+    assert result.structured_content["ending"] == "found"
+    assert host == "127.0.0.1"
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    ask = {"Accept": "application/json, text/event-stream"}
+    for foreign in ({"Host": "attacker.example"}, {"Origin": "https://attacker.example"}):
+        async with httpx.AsyncClient() as web:
+            assert (await web.post(url, json=body, headers=ask | foreign)).status_code in (403, 421)
 
 
 @pytest.mark.slow
