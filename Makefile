@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 # What only training and its tests need, so that the demo need not wait for it.
 $(ALL): $(STAMP)
 	@echo 'installing what the tests of training need into $(VENV)'
-	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,search,serve,train,offline]'
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,mcp,otel,search,serve,train,offline]'
 	@touch $@
 
 demo: $(STAMP) ## The main job, on a clip that nobody has seen

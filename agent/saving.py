@@ -45,7 +45,7 @@ def save_result(result: Result, directory: Path, progress: Progress | None = Non
 
 
 def _write_all(result: Result, folder: Path, progress: Progress | None) -> None:
-    picture = _overlay(result, result.keyframe or 0)
+    picture = overlay_of(result, result.keyframe or 0)
     with boundary(MediaError, f"cannot write {OVERLAY}", remedy="Check the room on the disk."):
         PIL.Image.fromarray(picture).save(folder / OVERLAY)
     if result.media.kind == "video" and result.found:
@@ -73,12 +73,12 @@ def _put_in_place(made: Path, directory: Path) -> None:
 def _overlays(result: Result, progress: Progress | None) -> Iterator[Image]:
     total = len(result.media.frames)
     for frame in range(total):
-        yield _overlay(result, frame)
+        yield overlay_of(result, frame)
         if progress is not None:
             progress(frame + 1, total)
 
 
-def _overlay(result: Result, frame: int) -> Image:
+def overlay_of(result: Result, frame: int) -> Image:
     """Return one frame, RGB uint8 in the original size, with every instance marked as it stands there."""
     with boundary(MediaError, f"cannot read frame {frame}", remedy="Check that the video is complete."):
         image = result.media.frames[frame]

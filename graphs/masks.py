@@ -1,10 +1,10 @@
 """The masks of one episode: kept as COCO run lengths, so a long clip costs kilobytes instead of gigabytes."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypedDict
 
 import numpy as np
 from pycocotools import mask as coco
+from typing_extensions import TypedDict
 
 from tools.segmenters.base import Mask
 

@@ -114,7 +114,7 @@ PROFILES: Mapping[str, Profile] = {
     )
 }
 
-_DIALECTS: Mapping[str, Callable[[View, PromptStyle], Dialect]] = {
+DIALECTS: Mapping[str, Callable[[View, PromptStyle], Dialect]] = {
     "seg_research": SegResearch,
     "vision_reasoner": VisionReasoner,
     "seg_zero": partial(VisionReasoner, form="seg_zero"),
@@ -137,7 +137,7 @@ def profile_for(policy: object, name: str | None) -> Profile:
 
 def make_dialect(name: str, view: View, prompt: PromptStyle = "published") -> Dialect:
     """Return a dialect by name (hyphens count as underscores); InputError lists those that exist."""
-    make = _DIALECTS.get(name.strip().lower().replace("-", "_"))
+    make = DIALECTS.get(name.strip().lower().replace("-", "_"))
     if make is None:
-        raise InputError(f"there is no dialect {name!r}.", remedy=f"Choose one of: {', '.join(_DIALECTS)}.")
+        raise InputError(f"there is no dialect {name!r}.", remedy=f"Choose one of: {', '.join(DIALECTS)}.")
     return make(view, prompt)

@@ -1,9 +1,12 @@
-"""Settings from the environment and `.env`: what need not be written on every command line."""
+"""Settings from the environment and `.env`: what need not be written on every command line.
+
+All keys and endpoints are here and nowhere else, keys as `SecretStr`, which shows nothing; `.env.example` lists them.
+"""
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tools.errors import InputError, boundary
@@ -17,7 +20,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SEGSCOUT_", env_file=".env", env_ignore_empty=True, extra="ignore")
 
-    policy: str = "embedded"
+    policy: str = Field("embedded", repr=False)  # an address may hold a password
     model: str | None = None
     profile: str | None = None
     dialect: str | None = None
@@ -38,6 +41,14 @@ class Settings(BaseSettings):
     serper_key: SecretStr | None = None
     server_key: SecretStr | None = None
     """What clients of `segscout serve` must send; never shown, logged or saved."""
+    otlp_endpoint: str | None = Field(
+        None, repr=False, validation_alias=AliasChoices("segscout_otlp_endpoint", "otel_exporter_otlp_endpoint")
+    )
+    """Where traces of runs go, as http://host:4318; None: nowhere."""
+    otlp_headers: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("segscout_otlp_headers", "otel_exporter_otlp_headers")
+    )
+    """Headers for it, name=value,name=value: where its key goes."""
 
     def secret(self) -> str | None:
         """Return the key in plain text, for the endpoint's client only."""

@@ -1,6 +1,11 @@
-"""`segscout doctor`: what works here, what is missing for which feature, and the command that mends it."""
+"""`segscout doctor`: what works here, what is missing for which feature, and the command that mends it.
 
-from dataclasses import asdict
+A policy and a search that are named are tried, too.
+"""
+
+import asyncio
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.text import Text
 
@@ -8,11 +13,25 @@ from agent.display import print_step
 from agent.doctor import Check, examine
 from agent.reporting import FAILED, console_for, write_json
 from agent.versions import segscout_version
+from tools.errors import InputError
+from tools.settings import read_settings
 
 
-def run_doctor(*, as_json: bool) -> None:
+@dataclass(frozen=True)
+class Preflight:
+    """What the command line names to be tried, too; None: not at all."""
+
+    policy: str | None = None
+    model: str | None = None
+    search: str | None = None
+    kb: Path | None = None
+    live: bool = False
+    seconds: float = 30.0
+
+
+def run_doctor(preflight: Preflight, *, as_json: bool) -> None:
     """Examine the installation and report; exits with 1 if something needed is missing, extras do not count."""
-    checks = examine()
+    checks = [*examine(), *asyncio.run(_try(preflight))]
     console = console_for(as_json=as_json)
     for check in checks:
         mark, style = _mark(check)
@@ -25,6 +44,26 @@ def run_doctor(*, as_json: bool) -> None:
         write_json({"segscout": segscout_version(), "ok": ok, "checks": [asdict(check) for check in checks]})
     if not ok:
         raise SystemExit(FAILED)
+
+
+async def _try(preflight: Preflight) -> list[Check]:
+    """Try what is named; settings that cannot be read are told by `examine`, and nothing can be tried with them."""
+    if preflight.policy is None and preflight.search is None:
+        return []
+    from agent.preflight import examine_policy, examine_search
+
+    try:
+        settings = read_settings()
+    except InputError:
+        return []
+    checks: list[Check] = []
+    if preflight.policy is not None:
+        model, key = preflight.model or settings.model, settings.secret()
+        checks += await examine_policy(preflight.policy, model=model, key=key, seconds=preflight.seconds)
+    if preflight.search is not None:
+        kb, live, seconds = preflight.kb, preflight.live, preflight.seconds
+        checks.append(await examine_search(preflight.search, kb=kb, settings=settings, live=live, seconds=seconds))
+    return checks
 
 
 def _mark(check: Check) -> tuple[str, str]:

@@ -15,7 +15,8 @@ from graphs.conversation import Text, Turn, from_plain, to_plain
 from graphs.endings import Ending
 from graphs.events import TurnSampled
 from graphs.nodes.reading import as_plain, count, elapsed, understand
-from graphs.policies.base import Completion
+from graphs.policies.base import Completion, Sampling
+from graphs.spans import call_span
 from graphs.state import State
 from tools.errors import PolicyError, boundary
 
@@ -67,20 +68,33 @@ async def _complete(state: State, context: Context, conversation: Sequence[Turn]
     """Ask the policy within what tokens and seconds are left; None if the time ran out."""
     budget, turn = context.budget, count(state, "turns")
     limit = asyncio.timeout(max(budget.seconds - elapsed(state), 0.001))
+    max_tokens = min(budget.turn_tokens, budget.tokens - count(state, "completion_tokens"))
+    sampling = replace(context.sampling, seed=context.sampling.seed * _SEEDS_PER_EPISODE + turn)
     try:
         with boundary(PolicyError, f"{context.policy.name} failed", remedy="Run again with --debug to see where."):
             async with limit:
-                return await context.policy.complete(
-                    conversation,
-                    context.images,
-                    max_tokens=min(budget.turn_tokens, budget.tokens - count(state, "completion_tokens")),
-                    stop=context.dialect.stop,
-                    sampling=replace(context.sampling, seed=context.sampling.seed * _SEEDS_PER_EPISODE + turn),
-                )
+                return await _ask(context, conversation, max_tokens, sampling)
     except PolicyError:
         if limit.expired():
             return None
         raise
+
+
+async def _ask(context: Context, conversation: Sequence[Turn], max_tokens: int, sampling: Sampling) -> Completion:
+    """Ask the policy, in a span of its own."""
+    policy = context.policy
+    with call_span("policy", {"gen_ai.operation.name": "chat", "gen_ai.request.model": policy.name}) as describe:
+        completion = await policy.complete(
+            conversation, context.images, max_tokens=max_tokens, stop=context.dialect.stop, sampling=sampling
+        )
+        describe(
+            {
+                "gen_ai.usage.input_tokens": completion.prompt_tokens,
+                "gen_ai.usage.output_tokens": completion.completion_tokens,
+                "segscout.finish_reason": completion.finish_reason,
+            }
+        )
+        return completion
 
 
 def _next(action: Action) -> Next:

@@ -14,6 +14,7 @@ from graphs.events import FoundHit, SearchFinished, SearchStarted
 from graphs.nodes.reading import as_plain, count, elapsed, last_action
 from graphs.nodes.timing import timed
 from graphs.pictures import show_file
+from graphs.spans import call_span
 from graphs.state import PlainAsk, PlainFailure, PlainHit, PlainPicture, PlainSearch, State
 from tools.errors import MediaError, SearchError, SegscoutError, boundary
 from tools.search.base import ImageHit, SearchProvider, TextHit
@@ -72,13 +73,16 @@ async def _run(query: SearchQuery, provider: SearchProvider, context: Context, s
     limit = asyncio.timeout(seconds)
     try:
         with boundary(SearchError, f"{provider.name} failed", remedy="Check the search provider."):
-            async with limit:
-                if query.tool == "text_search":
-                    texts = await provider.search_text(query.query, context.text_hits)
-                    found["hits"] = [_text(hit) for hit in texts[: context.text_hits]]
-                else:
-                    images = await provider.search_images(query.query, context.image_hits)
-                    found["hits"], pictures = _show(images[: context.image_hits], context)
+            asked = {"search.provider": provider.name, "search.tool": query.tool, "search.query": query.query}
+            with call_span("search", asked) as describe:
+                async with limit:
+                    if query.tool == "text_search":
+                        texts = await provider.search_text(query.query, context.text_hits)
+                        found["hits"] = [_text(hit) for hit in texts[: context.text_hits]]
+                    else:
+                        images = await provider.search_images(query.query, context.image_hits)
+                        found["hits"], pictures = _show(images[: context.image_hits], context)
+                describe({"search.hits": len(found["hits"])})
     except SegscoutError as error:
         late = SearchError(f"{provider.name} gave no answer in {seconds:.3g} s.", remedy="Try again later.")
         failure = as_plain(late if limit.expired() else error)

@@ -16,6 +16,13 @@ def is_address(policy: object) -> bool:
     return isinstance(policy, str) and "://" in policy
 
 
+def without_credentials(address: str) -> str:
+    """Return an address without the user name and the password in it, to be shown; what is no address as it is."""
+    scheme, mark, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else address
+
+
 def is_token_address(policy: object) -> bool:
     """Tell whether a policy is named by the address of a token endpoint, which gives ids and log-probabilities."""
     return is_address(policy) and str(policy).startswith(TOKENS)

@@ -14,6 +14,7 @@ import openai
 
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, Sampling
+from graphs.policies.loading import without_credentials
 from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
 from graphs.policies.openai_replies import UnusableReplyError, read_completion, read_models, to_policy_error
 from tools.errors import InputError, PolicyError
@@ -47,7 +48,7 @@ class OpenAIPolicy:
         self._url, self._endpoint = split_address(base_url)
         self._asked_model = model
         self._model = model or ""
-        self._api_key = api_key or "none"
+        self._secret = api_key or ""
         self._timeout, self._retries, self._pause = timeout, retries, pause
         self._skip_special_tokens = skip_special_tokens
         self._pictures = PictureCache(image_format)
@@ -95,7 +96,7 @@ class OpenAIPolicy:
             reply = await self._client().models.with_raw_response.list()
             names, self._vllm = read_models(reply.content)
         except (openai.OpenAIError, UnusableReplyError) as error:
-            raise to_policy_error(error, self._endpoint, self._model, ()) from error
+            raise to_policy_error(error, self._endpoint, self._model, (), key=self._secret) from error
         return names
 
     async def close(self) -> None:
@@ -134,7 +135,7 @@ class OpenAIPolicy:
             except (openai.OpenAIError, UnusableReplyError) as error:
                 if attempt >= self._retries or not may_pass(error):
                     served = await self._served_now() if isinstance(error, openai.NotFoundError) else self._served
-                    raise to_policy_error(error, self._endpoint, self._model, served) from error
+                    raise to_policy_error(error, self._endpoint, self._model, served, key=self._secret) from error
                 await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
             attempt += 1
 
@@ -150,10 +151,13 @@ class OpenAIPolicy:
         if loop not in self._clients:
             self._clients[loop] = openai.AsyncOpenAI(
                 base_url=self._url,
-                api_key=self._api_key,
+                api_key=self._secret or "none",
                 timeout=self._timeout,
                 max_retries=0,  # ours below knows unusable replies too
-                http_client=openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(self._url)),
+                # A redirect could lead anywhere, with the pictures; it is told as an error instead.
+                http_client=openai.DefaultAsyncHttpxClient(
+                    trust_env=not is_loopback(self._url), follow_redirects=False
+                ),
             )
         return self._clients[loop]
 
@@ -165,10 +169,11 @@ def split_address(base_url: str) -> tuple[str, str]:
     """
     parts = urlsplit(base_url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{base_url!r} is no address of a policy.", remedy="Write it as http://host:8000/v1.")
+        shown = without_credentials(base_url)
+        raise InputError(f"{shown!r} is no address of a policy.", remedy="Write it as http://host:8000/v1.")
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(path=path, query="", fragment="").geturl(), f"{parts.scheme}://{host}{path}"
+    url = parts._replace(path=path, query="", fragment="").geturl()
+    return url, without_credentials(url)
 
 
 def is_loopback(url: str) -> bool:

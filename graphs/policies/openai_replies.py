@@ -9,6 +9,7 @@ from graphs.policies.base import Completion
 from tools.errors import PolicyError
 
 _MAX_QUOTE = 300
+_KEY = "[the key]"
 
 
 class _Message(BaseModel):
@@ -98,8 +99,17 @@ def close_at_stop(text: str, stop: Sequence[str], *, stopped: bool) -> str:
     return text + end if stopped and at >= 0 and "</thinking>" not in text[at:] else text
 
 
-def to_policy_error(error: Exception, endpoint: str, model: str, served: Sequence[str]) -> PolicyError:
-    """Name the endpoint, what it did, and what mends it; never quotes a key."""
+def to_policy_error(
+    error: Exception, endpoint: str, model: str, served: Sequence[str], *, key: str = ""
+) -> PolicyError:
+    """Name the endpoint, what it did, and what mends it; never quotes the key, though a server may repeat it.
+
+    The key is taken out of `error` itself, too, because tracebacks show it.
+    """
+    if key:
+        error.args = tuple(one.replace(key, _KEY) if isinstance(one, str) else one for one in error.args)
+        if isinstance(error, openai.APIError):
+            error.message = error.message.replace(key, _KEY)
     match error:
         case UnusableReplyError():
             return PolicyError(f"{endpoint} gave nothing usable: {error}.", remedy="Look at the server's log.")
@@ -131,6 +141,11 @@ def to_policy_error(error: Exception, endpoint: str, model: str, served: Sequenc
             return PolicyError(
                 f"{endpoint} turned the request away (HTTP 429: {_quote(error)}).",
                 remedy="Lower the concurrency, wait, or check the quota.",
+            )
+        case openai.APIStatusError() if error.status_code < 400:
+            return PolicyError(
+                f"{endpoint} redirects elsewhere (HTTP {error.status_code}).",
+                remedy="Give the address that it redirects to; nothing is sent on by itself.",
             )
         case openai.APIStatusError() if error.status_code >= 500:
             return PolicyError(

@@ -72,6 +72,7 @@ class VLLMServer:
     ) -> None:
         url, endpoint = split_address(address.removeprefix(TOKENS))
         self._url, self.endpoint = url.removesuffix("/v1"), endpoint.removesuffix("/v1")
+        self._secret = api_key or ""
         self._headers = {"Content-Type": "application/json"}
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
@@ -124,12 +125,13 @@ class VLLMServer:
 
     def explain(self, error: Exception) -> PolicyError:
         """Name the server, what it did, and what mends it."""
+        told = to_policy_error(error, self.endpoint, "", (), key=self._secret)
         if isinstance(error, openai.NotFoundError):
             return PolicyError(
                 f"{self.endpoint} has no such model or no {error.response.url.path} (HTTP 404: {error.message[:300]}).",
                 remedy="Serve with vLLM 0.25 or newer, from 0.30 on with --enable-scale-out, and check --model.",
             )
-        return to_policy_error(error, self.endpoint, "", ())
+        return told
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""

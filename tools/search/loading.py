@@ -49,9 +49,9 @@ def load_search(
     depth (tavily); country, language (serper); engine, region (duckduckgo). Raises InputError for an unknown name or
     option, a missing key, or a missing library, named with its extra.
     """
-    known = _PROVIDERS.get(name)
+    known = PROVIDERS.get(name)
     if known is None:
-        raise InputError(f"there is no web search {name!r}.", remedy=f"Choose one of {', '.join(_PROVIDERS)}.")
+        raise InputError(f"there is no web search {name!r}.", remedy=f"Choose one of {', '.join(PROVIDERS)}.")
     chosen = dict(options or {})
     if unknown := sorted(set(chosen) - known.options):
         remedy = f"It knows {', '.join(sorted(known.options))}."
@@ -110,7 +110,7 @@ def _duckduckgo(_: SecretStr, pictures: PictureFetcher, options: Mapping[str, An
     return DuckDuckGoSearch(pictures, **options)
 
 
-_PROVIDERS = {
+PROVIDERS = {
     "tavily": _Known(_tavily, frozenset({"depth"})),
     "serper": _Known(_serper, frozenset({"country", "language"})),
     "duckduckgo": _Known(_duckduckgo, frozenset({"engine", "region"}), needs_key=False),
