@@ -9,7 +9,9 @@ from agent.commands.request import Request
 from agent.commands.segment import make_agent
 from agent.display import print_step
 from agent.reporting import console_for, hush_loading
+from agent.page.installed import INSTALL, has_page
 from agent.server.app import make_app
+from agent.server.session import PAGE
 from agent.server.settings import ServerSettings
 from agent.server.web_media import web_media
 from graphs.profiles import profile_for
@@ -30,11 +32,12 @@ def run_serve(listening: Listening, request: Request, *, fetch: bool, running: i
         profile = profile_for(request.policy or settings.policy, request.profile or settings.profile)
         # A policy that was trained on the compact prompt has never seen what went before told in a query.
         recall = profile.prompt == "published"
-        allowed = ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting)
+        allowed = ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting, page=has_page())
         if fetch:
             allowed = replace(allowed, fetcher=web_media(allowed.media))
         app = make_app(agent, allowed)
         print_step(console, "serve", f"{listening.address}/v1, {agent.versions.policy}, {_who(listening)}", "green")
+        print_step(console, "page", f"{listening.address}{PAGE}" if allowed.page else f"none. {INSTALL}")
         print_step(console, "", "stop with Ctrl-C")
         config = uvicorn.Config(app, timeout_graceful_shutdown=_PATIENCE_SECONDS, server_header=False)
         uvicorn.Server(config).run(sockets=[listening.sock])

@@ -1,0 +1,37 @@
+"""Put the page into the server; the only way from there to Gradio."""
+
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI
+
+from agent.page.layout import make_page
+from agent.page.login import login_routes
+from agent.page.routes import media_routes
+from agent.page.uploads import Uploads
+from agent.server.runs import Runs
+from agent.server.session import PAGE
+
+_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+_MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
+
+
+def mount_page(app: FastAPI, runs: Runs, uploads: Uploads) -> None:
+    """Mount the page at `/ui` of `app`; what is dropped there goes to `uploads`."""
+    app.include_router(media_routes(uploads, runs.settings.media))
+    if runs.settings.key is not None:
+        app.include_router(login_routes(runs.settings.key))
+    gr.mount_gradio_app(
+        app,
+        make_page(runs, uploads),
+        PAGE,
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=_MONO),
+        css_paths=Path(__file__).parent / "style.css",
+    )
