@@ -8,8 +8,8 @@ from agent.commands.listening import Listening
 from agent.commands.request import Request
 from agent.commands.segment import make_agent
 from agent.display import print_step
-from agent.reporting import console_for, hush_loading
 from agent.page.installed import INSTALL, has_page
+from agent.reporting import console_for, hush_loading
 from agent.server.app import make_app
 from agent.server.session import PAGE
 from agent.server.settings import ServerSettings

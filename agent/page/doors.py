@@ -10,8 +10,8 @@ from agent.server.errors import RequestError, error_response
 from agent.server.session import PAGE
 
 _NEEDED = re.compile(
-    rf"{PAGE}(/|/config|/theme\.css|/(assets|static|media|gradio_api/heartbeat)/.+|/media|/login|/logout"
-    r"|/gradio_api/(startup-events|queue/join|queue/data|cancel|reset|info|app_id))?"
+    rf"{PAGE}(/|/theme\.css|/(assets|static|media|gradio_api/heartbeat)/.+|/media|/login|/logout"
+    r"|/gradio_api/(queue/join|queue/data|cancel|app_id))?"
 )
 """Gradio also follows addresses, serves files by their path and takes uploads; none of this has a limit of ours."""
 

@@ -26,6 +26,7 @@ _BLIND = (
     '<p class="hint">There is nothing here to look things up in: start the server with <code>--kb FOLDER</code> or '
     "<code>--search</code>.</p>"
 )
+_READY = '<p class="hint">Ready when you are.</p>'
 _STOPPED = '<p class="busy stopped" role="status">Stopped. Nothing runs any more.</p>'
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 """For all events: the page shows its own progress, and programs have `/v1`."""
@@ -34,12 +35,13 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
     """Return the page; its runs go through `runs`, under the same limits as every other."""
     whole = runs.settings.key is None
+    page: gr.Blocks
     with gr.Blocks(title="Segscout", analytics_enabled=False, fill_width=False) as page:
         chosen = gr.State(None)
-        gr.HTML(_header(leave=runs.settings.key is not None), elem_id="masthead")
+        _html(_header(leave=runs.settings.key is not None), "masthead")
         with gr.Row(equal_height=False, elem_id="bench"):
             with gr.Column(scale=6, min_width=320, elem_id="left"):
-                stage = gr.HTML(EMPTY, js_on_load=(_HERE / "stage.js").read_text(encoding="utf-8"), elem_id="stage")
+                stage = _html(EMPTY, "stage", js_on_load=(_HERE / "stage.js").read_text(encoding="utf-8"))
             with gr.Column(scale=5, min_width=320, elem_id="right"):
                 query = gr.Textbox(
                     label="What shall be found?",
@@ -52,52 +54,63 @@ def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
                     find = gr.Button("Find it", variant="primary", elem_id="find")
                     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
                 offered = _examples(can_search=runs.agent.can_search)
-                status = gr.HTML(_HINT + ("" if runs.agent.can_search else _BLIND), elem_id="status")
-                steps = gr.HTML("", elem_id="steps")
+                status = _html(_HINT + ("" if runs.agent.can_search else _BLIND), "status")
+                steps = _html("", "steps")
 
         async def dropped(event: gr.EventData) -> tuple[Any, ...]:
             try:
                 upload = uploads.find(str(event.id))
             except SegscoutError as error:
-                return gr.skip(), gr.skip(), show_failure(error, whole=whole)
-            return upload, show_media(upload), gr.skip()
+                return gr.skip(), *_failed(error)
+            return gr.skip(), *_chosen(upload)
 
         async def taken(example: Example) -> tuple[Any, ...]:
             try:
                 upload = await take_clip(uploads)
             except SegscoutError as error:
-                return gr.skip(), gr.skip(), gr.skip(), show_failure(error, whole=whole)
-            return upload, show_media(upload), example.query, gr.skip()
+                return gr.skip(), *_failed(error)
+            return example.query, *_chosen(upload)
+
+        def _failed(error: SegscoutError) -> tuple[Any, ...]:
+            return gr.skip(), gr.skip(), show_failure(error, whole=whole), gr.skip(), *_ready()
 
         async def asked(upload: Upload | None, text: str | None) -> AsyncGenerator[tuple[Any, ...]]:
             async for shown in ask(runs, uploads, upload, text or ""):
                 yield _updates(shown)
 
-        stage.dropped(dropped, None, [chosen, stage, status], **_QUIET)
-        for button, example in offered:
-            button.click(partial(taken, example), None, [chosen, stage, query, status], **_QUIET)
+        buttons = [find, stop]
         running = gr.on(
             [find.click, query.submit],
             asked,
             [chosen, query],
-            [status, steps, stage, find, stop],
+            [status, steps, stage, *buttons],
             concurrency_limit=None,  # the gate of all runs decides
             trigger_mode="once",
             **_QUIET,
         )
-        stop.click(_stopped, None, [status, find, stop], cancels=[running], queue=False, **_QUIET)
+        stop.click(lambda: (_STOPPED, *_ready()), None, [status, *buttons], cancels=[running], queue=False, **_QUIET)
+        # New media end the run on the old ones, so that no masks come to lie over the wrong picture.
+        shown = [query, chosen, stage, status, steps, *buttons]
+        stage.dropped(dropped, None, shown, cancels=[running], **_QUIET)
+        for button, example in offered:
+            button.click(partial(taken, example), None, shown, cancels=[running], **_QUIET)
     return page
 
 
 def _examples(*, can_search: bool) -> list[tuple[gr.Button, Example]]:
     """Place a button for each example that can be answered."""
     with gr.Row(elem_id="examples"):
-        gr.HTML("<span>Or try the example clip:</span>")
+        _html("Or ask this of the example clip:", "offer")
         return [
             (gr.Button(one.query, variant="secondary", size="sm", elem_classes="example"), one)
             for one in EXAMPLES
             if can_search or not one.looked_up
         ]
+
+
+def _html(content: str, name: str, **settings: Any) -> gr.HTML:
+    """Place HTML that is made here, without Gradio's style of prose."""
+    return gr.HTML(content, elem_id=name, apply_default_css=False, **settings)
 
 
 def _updates(shown: Shown) -> tuple[Any, ...]:
@@ -106,8 +119,13 @@ def _updates(shown: Shown) -> tuple[Any, ...]:
     return *parts, gr.Button(visible=shown.over), gr.Button(visible=not shown.over)
 
 
-def _stopped() -> tuple[Any, ...]:
-    return _STOPPED, gr.Button(visible=True), gr.Button(visible=False)
+def _chosen(upload: Upload) -> tuple[Any, ...]:
+    """Return what new media change: what is chosen, the stage, and nothing is left of the run before."""
+    return upload, show_media(upload), _READY, "", *_ready()
+
+
+def _ready() -> tuple[Any, ...]:
+    return gr.Button(visible=True), gr.Button(visible=False)
 
 
 def _header(*, leave: bool) -> str:

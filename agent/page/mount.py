@@ -13,6 +13,10 @@ from agent.server.runs import Runs
 from agent.server.session import PAGE
 
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+_ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
+    "%3Ccircle cx='8' cy='8' r='7' fill='%234f46e5'/%3E%3Ccircle cx='8' cy='8' r='3' fill='white'/%3E%3C/svg%3E"
+)
 _MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 
 
@@ -33,5 +37,6 @@ def mount_page(app: FastAPI, runs: Runs, uploads: Uploads) -> None:
         pwa=False,
         mcp_server=False,
         theme=gr.themes.Base(primary_hue="indigo", neutral_hue="slate", font=_FONTS, font_mono=_MONO),
+        head=f'<link rel="icon" href="{_ICON}">',
         css_paths=Path(__file__).parent / "style.css",
     )

@@ -12,7 +12,7 @@ _INPUT = f'<input type="file" accept="{_ACCEPT}" aria-label="Choose a picture or
 _SCRUB = (
     '<div class="scrub"><button type="button" class="play" aria-label="Play or pause"></button>'
     '<input type="range" min="0" max="{last}" value="{frame}" step="1" aria-label="Frame">'
-    '<output>{frame} / {last}</output></div>'
+    "<output>{frame} / {last}</output></div>"
 )
 
 EMPTY = (
@@ -69,5 +69,5 @@ def _scrub(frames: int, frame: int) -> str:
 
 
 def _size(upload: Upload) -> str:
-    size = f"{upload.width} × {upload.height}"
-    return size if upload.kind == "image" else f"{size} · {upload.frames} frames · {upload.fps:.3g} a second"
+    size = f"{upload.width} &times; {upload.height}"
+    return size if upload.kind == "image" else f"{size} · {upload.frames} frames · {upload.fps:.3g} per second"

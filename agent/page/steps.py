@@ -35,7 +35,7 @@ def _line(step: Step, later: Sequence[Step]) -> str:
     kind, name, body = told
     return (
         f'<li class="step {kind}"><span class="what">{name}</span><div class="said">{body}</div>'
-        f'<time>{step.at:.1f} s</time></li>'
+        f"<time>{step.at:.1f} s</time></li>"
     )
 
 

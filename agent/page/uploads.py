@@ -44,7 +44,9 @@ class Uploads:
     def __init__(self, settings: ServerSettings) -> None:
         self._limits = settings.media
         self._gate = Gate(settings.running, settings.waiting)
-        self.store = FileStore(seconds=settings.file_seconds, max_bytes=settings.file_bytes, names=(MEDIA, PREVIEW, ABOUT))
+        self.store = FileStore(
+            seconds=settings.file_seconds, max_bytes=settings.file_bytes, names=(MEDIA, PREVIEW, ABOUT)
+        )
 
     async def add(self, write: Writer) -> Upload:
         """Keep what `write` writes; MediaError if it cannot be opened, RequestError (429) if too many come at once."""

@@ -33,7 +33,9 @@ def show_verdict(finished: Finished) -> str:
         if name in finished.files
     )
     files = f'<nav class="files" aria-label="Downloads">{links}</nav>' if links else ""
-    return f'<section class="card {kind}"><h2>{title}</h2><p>{told}</p>{files}{_sources(result)}{_cost(result)}</section>'
+    return (
+        f'<section class="card {kind}"><h2>{title}</h2><p>{told}</p>{files}{_sources(result)}{_cost(result)}</section>'
+    )
 
 
 def show_failure(error: SegscoutError, *, whole: bool) -> str:
@@ -61,9 +63,9 @@ def _verdict(result: Result) -> tuple[str, str, str]:
         return "absent", "Not there", f"Nothing here is {asked}."
     count, frames = len(result.instances), len(result.media.frames)
     title = "Found" if count == 1 else f"Found {count} objects"
-    where = f"In frame {result.keyframe}, and followed through all {frames}" if frames > 1 else "In the picture"
+    where = f"In frame {result.keyframe}, followed through all {frames}" if frames > 1 else "In the picture"
     scores = ", ".join(f"{one.score:.2f}" for one in result.instances)
-    return "found", title, f"{asked}<br>{where}; the segmenter is sure by {scores}."
+    return "found", title, f'{asked}<br>{where} · mask score {scores} <a class="up" href="#stage">See it ↑</a>'
 
 
 def _sources(result: Result) -> str:
