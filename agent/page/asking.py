@@ -18,6 +18,9 @@ from graphs.episode import MAX_QUERY_CHARS
 from graphs.events import Answered, Event, MasksCut, SearchFinished, SearchStarted
 from tools.errors import InputError, SegscoutError, boundary
 
+_MASKS_SECONDS = 0.25
+"""Between two signs of the masks' progress: a long clip has thousands of frames."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -51,9 +54,9 @@ def _checked(upload: Upload | None) -> Upload:
 
 async def _run(runs: Runs, uploads: Uploads, upload: Upload, query: str) -> AsyncGenerator[Shown]:
     if not 0 < len(query) <= MAX_QUERY_CHARS:
-        told = "nothing is asked." if not query else f"the question has more than {MAX_QUERY_CHARS} characters."
-        raise InputError(told, remedy="Say in a few words what to find.")
-    start, doing = monotonic(), "Waiting for its turn"
+        slip = "nothing is asked." if not query else f"the question has more than {MAX_QUERY_CHARS} characters."
+        raise InputError(slip, remedy="Say in a few words what to find.")
+    start, told, doing = monotonic(), 0.0, "Waiting for its turn"
     steps: list[Step] = []
     yield Shown(status=show_progress(doing, 0), steps="")
     async with aclosing(follow(runs, query, partial(uploads.open, upload.id))) as items:
@@ -65,9 +68,18 @@ async def _run(runs: Runs, uploads: Uploads, upload: Upload, query: str) -> Asyn
                 doing = "Thinking" if item is Sign.BEGUN else doing
                 yield Shown(show_progress(doing, after))
             else:
-                steps.append(Step(round(after, 4), item))
+                _add(steps, Step(round(after, 4), item))
                 doing = _next(item)
-                yield Shown(show_progress(doing, after), show_steps(steps))
+                if not isinstance(item, MasksCut) or item.done == item.total or after > told + _MASKS_SECONDS:
+                    told = after
+                    yield Shown(show_progress(doing, after), show_steps(steps))
+
+
+def _add(steps: list[Step], step: Step) -> None:
+    """Add a step; of the masks, which come frame by frame, only the last is kept."""
+    if isinstance(step.event, MasksCut) and steps and isinstance(steps[-1].event, MasksCut):
+        steps.pop()
+    steps.append(step)
 
 
 def _next(event: Event) -> str:

@@ -28,8 +28,8 @@ _BLIND = (
 )
 _READY = '<p class="hint">Ready when you are.</p>'
 _STOPPED = '<p class="busy stopped" role="status">Stopped. Nothing runs any more.</p>'
-_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""For all events: the page shows its own progress, and programs have `/v1`."""
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+"""For all events: the page shows its own progress, programs have `/v1`, and our gates say how much at once."""
 
 
 def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
@@ -54,7 +54,9 @@ def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
                     find = gr.Button("Find it", variant="primary", elem_id="find")
                     stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
                 offered = _examples(can_search=runs.agent.can_search)
-                status = _html(_HINT + ("" if runs.agent.can_search else _BLIND), "status")
+                if not runs.agent.can_search:
+                    _html(_BLIND, "hint")
+                status = _html(_HINT, "status")
                 steps = _html("", "steps")
 
         async def dropped(event: gr.EventData) -> tuple[Any, ...]:
@@ -84,11 +86,10 @@ def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
             asked,
             [chosen, query],
             [status, steps, stage, *buttons],
-            concurrency_limit=None,  # the gate of all runs decides
             trigger_mode="once",
             **_QUIET,
         )
-        stop.click(lambda: (_STOPPED, *_ready()), None, [status, *buttons], cancels=[running], queue=False, **_QUIET)
+        stop.click(lambda: (_STOPPED, *_ready()), None, [status, *buttons], cancels=[running], **_QUIET)
         # New media end the run on the old ones, so that no masks come to lie over the wrong picture.
         shown = [query, chosen, stage, status, steps, *buttons]
         stage.dropped(dropped, None, shown, cancels=[running], **_QUIET)

@@ -56,7 +56,7 @@ def _told(event: Event, later: Sequence[Step]) -> tuple[str, str, str] | None:
             return "repair", "Try again", shown(f"{event.reason}. {event.hint}", 500)
         case Answered():
             return "answer", "Answer", _answer(event)
-        case MasksCut() if not any(isinstance(one.event, MasksCut) for one in later):
+        case MasksCut():
             return "masks", "Cut out", _masks(event)
     return None
 

@@ -21,6 +21,21 @@ _MORE_FLAGS = ("disable-component-update", "disable-sync")
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
+abroad: list[str] = []
+"""Hosts beyond this machine that this process asked the system for, or tried to reach, while a page was served."""
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        address = arguments[1] if event == "socket.connect" else arguments[0]
+        host = address[0] if isinstance(address, tuple) else address
+        if str(host) not in ("127.0.0.1", "::1", "localhost", "None") and not str(host).startswith(("/", "b'")):
+            abroad.append(str(host))
+
+
+_watched: list[bool] = []
+
+
 @contextmanager
 def page_served(player: SegmentationAgent | None = None, **settings: Any) -> Iterator[Served]:
     """Serve an agent with its page; skips where Gradio is not installed."""
@@ -60,9 +75,14 @@ def tab(browser: Any, url: str, size: tuple[int, int] = DESKTOP) -> Iterator[Any
         context.close()
 
 
+def choose(page: Any, name: str, data: bytes) -> None:
+    """Choose a file."""
+    page.set_input_files("#stage input[type=file]", {"name": name, "mimeType": "video/mp4", "buffer": data})
+
+
 def drop(page: Any, name: str, data: bytes) -> None:
     """Choose a file, and wait until the page shows it."""
-    page.set_input_files("#stage input[type=file]", {"name": name, "mimeType": "video/mp4", "buffer": data})
+    choose(page, name, data)
     page.wait_for_selector("#stage .frame")
 
 
@@ -105,9 +125,16 @@ class _Turnstile:
         self._left += turns
 
 
-def box_mask(frame: int) -> np.ndarray:
+def box_mask(frame: int, scale: int) -> np.ndarray:
     """The square of `agent_stubs` in a frame, drawn here: boolean (height, width)."""
-    mask = np.zeros((HEIGHT, WIDTH), bool)
-    x1, y1, x2, y2 = square(frame)
+    mask = np.zeros((HEIGHT * scale, WIDTH * scale), bool)
+    x1, y1, x2, y2 = (value * scale for value in square(frame))
     mask[y1:y2, x1:x2] = True
     return mask
+
+
+def on_screen(mask: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """A mask in the size in which the screen shows its picture."""
+    rows = (np.arange(shown.shape[0]) * mask.shape[0]) // shown.shape[0]
+    columns = (np.arange(shown.shape[1]) * mask.shape[1]) // shown.shape[1]
+    return mask[np.ix_(rows, columns)]
