@@ -1,6 +1,7 @@
 """The page of a server on the loopback interface, and the browser that looks at it."""
 
 import io
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,19 +22,28 @@ _MORE_FLAGS = ("disable-component-update", "disable-sync")
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
-abroad: list[str] = []
-"""Hosts beyond this machine that this process asked the system for, or tried to reach, while a page was served."""
+_reached: list[list[str]] = []
 
 
-def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("socket.connect", "socket.getaddrinfo"):
-        address = arguments[1] if event == "socket.connect" else arguments[0]
-        host = address[0] if isinstance(address, tuple) else address
-        if str(host) not in ("127.0.0.1", "::1", "localhost", "None") and not str(host).startswith(("/", "b'")):
-            abroad.append(str(host))
+def _note(event: str, arguments: tuple[Any, ...]) -> None:
+    if _reached and event in ("socket.connect", "socket.getaddrinfo"):
+        address = arguments[1] if event == "socket.connect" else arguments
+        for noted in _reached:
+            noted.append(str(address[0] if isinstance(address, tuple) else "a socket of this machine"))
 
 
-_watched: list[bool] = []
+sys.addaudithook(_note)  # which can never be taken away again
+
+
+@contextmanager
+def hosts_reached() -> Iterator[list[str]]:
+    """The hosts that this process looks up or connects to until the block ends."""
+    noted: list[str] = []
+    _reached.append(noted)
+    try:
+        yield noted
+    finally:
+        _reached.remove(noted)
 
 
 @contextmanager

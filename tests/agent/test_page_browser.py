@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from page_stubs import (
     box_mask,
     chromium,
     drop,
+    hosts_reached,
     on_screen,
     page_served,
     picture_of,
@@ -30,6 +32,7 @@ from test_server_command import EXAMPLE, process
 
 from agent import SegmentationAgent
 from agent.overlay import COLOURS
+from graphs.policies.openai import OpenAIPolicy
 from tools.segmenters.base import Frames, Prompt, Segment, Segmenter
 
 KEYFRAME, SCALE = 2, 6
@@ -81,7 +84,15 @@ def frame_shown(page: Any, frame: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_from_the_dropped_clip_to_the_mask_on_the_screen(browser, tmp_path):
+    with hosts_reached() as reached:
+        hosts = from_the_clip_to_the_mask(browser, tmp_path)
+    assert hosts == {"127.0.0.1"}  # the browser stays on this machine
+    assert set(reached) <= {"127.0.0.1", "a socket of this machine"}  # and so does the server
+
+
+def from_the_clip_to_the_mask(browser: Any, tmp_path: Path) -> set[str | None]:
     policy = SteppedPolicy(script(KEYFRAME))
     clip = write_clip(tmp_path / "clip.mp4", scale=SCALE).read_bytes()
     with page_served(player(policy, segmenter=SquareSegmenter())) as server, tab(browser, server.url) as page:
@@ -111,12 +122,13 @@ def test_from_the_dropped_clip_to_the_mask_on_the_screen(browser, tmp_path):
                 page.click(f"text={name}")
             assert start in taken.value.path().read_bytes()[:12]
         hosts = {urlsplit(url).hostname for url in page.asked if not url.startswith(("data:", "blob:"))}
-    assert hosts == {"127.0.0.1"}
     assert [one["image_id"] for one in masks["annotations"]] == list(range(FRAMES))
     for one in masks["annotations"]:
         assert (coco.decode(one["segmentation"]).astype(bool) == box_mask(one["image_id"], SCALE)).all()
+    return hosts
 
 
+@pytest.mark.slow
 def test_stop_and_leaving_cancel_the_run_and_lose_nothing(browser, tmp_path):
     policy = HeldPolicy(script(KEYFRAME)[2:])
     clip = write_clip(tmp_path / "clip.mp4").read_bytes()
@@ -140,6 +152,7 @@ def test_stop_and_leaving_cancel_the_run_and_lose_nothing(browser, tmp_path):
         assert server.metric("segscout_runs_in_flight") == 0
 
 
+@pytest.mark.slow
 def test_what_strangers_wrote_stays_text_in_the_browser(browser):
     hostile = (
         "<img src='http://198.51.100.7/x' onerror='window.hit=1'>${window.hit=2}{{hit}}<script>window.hit=3</script>"
@@ -159,10 +172,11 @@ def test_what_strangers_wrote_stays_text_in_the_browser(browser):
         assert wider_than_screen(page) == 0
 
 
+@pytest.mark.slow
 def test_failures_are_kind_and_lose_nothing(browser, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
-    down = SegmentationAgent(f"http://127.0.0.1:{port}/v1", model="x", segmenter=None)
+    down = SegmentationAgent(OpenAIPolicy(f"http://127.0.0.1:{port}/v1", model="x", retries=0), segmenter=None)
     with page_served(down) as server, tab(browser, server.url, PHONE) as page:
         page.click("#find")
         page.wait_for_selector("text=take an example")
