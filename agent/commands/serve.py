@@ -1,5 +1,7 @@
 """`segscout serve`: the agent behind a socket, until somebody stops it."""
 
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 
 import uvicorn
@@ -40,7 +42,19 @@ def run_serve(listening: Listening, request: Request, *, fetch: bool, running: i
         print_step(console, "page", f"{listening.address}{PAGE}" if allowed.page else f"none. {INSTALL}")
         print_step(console, "", "stop with Ctrl-C")
         config = uvicorn.Config(app, timeout_graceful_shutdown=_PATIENCE_SECONDS, server_header=False)
-        uvicorn.Server(config).run(sockets=[listening.sock])
+        _Server(config, getattr(app.state, "leave_pages", lambda: None)).run(sockets=[listening.sock])
+
+
+class _Server(uvicorn.Server):
+    """Waits for runs that are under way when it is told to stop, and not for pages that only look on."""
+
+    def __init__(self, config: uvicorn.Config, leave_pages: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leave_pages = leave_pages
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._leave_pages()
+        await super().shutdown(sockets)
 
 
 def _who(listening: Listening) -> str:

@@ -1,9 +1,11 @@
 """Put the page into the server; the only way from there to Gradio."""
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from agent.page.layout import make_page
 from agent.page.login import login_routes
@@ -21,7 +23,10 @@ _MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 
 
 def mount_page(app: FastAPI, runs: Runs, uploads: Uploads) -> None:
-    """Mount the page at `/ui` of `app`; what is dropped there goes to `uploads`."""
+    """Mount the page at `/ui` of `app`; what is dropped there goes to `uploads`.
+
+    `app.state.leave_pages` is then what hangs up on open tabs, which hold a connection each.
+    """
     app.include_router(media_routes(uploads, runs.settings.media))
     if runs.settings.key is not None:
         app.include_router(login_routes(runs.settings.key))
@@ -40,3 +45,5 @@ def mount_page(app: FastAPI, runs: Runs, uploads: Uploads) -> None:
         head=f'<link rel="icon" href="{_ICON}">',
         css_paths=Path(__file__).parent / "style.css",
     )
+    mounted: Any = next(route.app for route in app.routes if isinstance(route, Mount) and route.path == PAGE)
+    app.state.leave_pages = mounted.stop_event.set

@@ -34,7 +34,7 @@ function send(file, label) {
 			answer = {};
 		}
 		if (request.status === 200) trigger("dropped", { id: answer.id });
-		else slip(answer.error ? answer.error.message : "The server did not take it. Try again.");
+		else slip(answer.error ? answer.error.message.replace(/^media: /, "") : "The server did not take it. Try again.");
 	};
 	request.onerror = () => {
 		say(label, "");

@@ -12,7 +12,7 @@ from graphs.events import FoundHit
 from tools.errors import SegscoutError
 
 _TOLD_SOURCES = 12
-_DOWNLOADS = {MASKS: "Masks · COCO JSON", OVERLAY: "Picture · PNG", VIDEO: "Clip · MP4", RESULT: "Report · JSON"}
+_DOWNLOADS = {MASKS: "Masks · COCO", OVERLAY: "Picture · PNG", VIDEO: "Clip · MP4", RESULT: "Report · JSON"}
 _TITLES = {
     "policy": "The model did not answer",
     "search": "The search failed",
@@ -45,7 +45,7 @@ def show_failure(error: SegscoutError, *, whole: bool) -> str:
         told = f"<p>{shown(error.message, 600)}</p><p><b>{shown(error.remedy, 300)}</b></p>"
     else:
         told = f"<p>{shown(error_body(error)['error']['message'], 600)}</p>"
-    kept = "<p><small>The media and the question are still here.</small></p>"
+    kept = "" if error.boundary == "input" else "<p><small>The media and the question are still here.</small></p>"
     return f'<section class="card failed" role="alert"><h2>{title}</h2>{told}{kept}</section>'
 
 

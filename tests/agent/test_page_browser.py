@@ -115,7 +115,7 @@ def from_the_clip_to_the_mask(browser: Any, tmp_path: Path) -> set[str | None]:
         frame_shown(page, 5)
         assert colours(page, 5)[0] == pytest.approx(masked, abs=8)
         with page.expect_download() as taken:
-            page.click("text=COCO JSON")
+            page.click("text=Masks · COCO")
         masks = json.loads(taken.value.path().read_text())
         for name, start in (("PNG", b"\x89PNG"), ("MP4", b"ftyp")):
             with page.expect_download() as taken:
@@ -185,7 +185,7 @@ def test_failures_are_kind_and_lose_nothing(browser, tmp_path):
             "#stage input[type=file]", {"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"no clip"}
         )
         page.wait_for_selector(".slip:visible")
-        assert "media" in page.inner_text(".slip")
+        assert page.inner_text(".slip").startswith("Upload is neither picture nor video that can be read. Give JPEG")
         drop(page, "clip.mp4", write_clip(tmp_path / "clip.mp4").read_bytes())
         ask(page, "the red square")
         page.wait_for_selector(".card.failed")
@@ -225,7 +225,7 @@ def test_the_example_on_a_phone_with_the_parts_that_ship(browser, tmp_path):
         after = picture_of(page, "#stage video").astype(int)
         assert wider_than_screen(page) == 0
         with page.expect_download() as taken:
-            page.click("text=COCO JSON")
+            page.click("text=Masks · COCO")
         masks = json.loads(taken.value.path().read_text())
         context.close()
     first = next(one for one in masks["annotations"] if one["image_id"] == 0)
