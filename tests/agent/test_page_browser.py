@@ -1,6 +1,7 @@
 """The page in a real browser: from the dropped clip to the mask on the screen, and what happens when it goes wrong."""
 
 import json
+import signal
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -203,7 +204,7 @@ def test_the_example_on_a_phone_with_the_parts_that_ship(browser, tmp_path):
     key = "a-key-of-sixteen-characters"
     (tmp_path / "key").write_text(key)
     arguments = ("--api-key-file", "key", "--kb", str(EXAMPLE / "kb"))
-    with process(tmp_path, *arguments, TMPDIR=str(tmp_path)) as (server, _):
+    with process(tmp_path, *arguments, TMPDIR=str(tmp_path)) as (server, ran):
         context = browser.new_context(viewport={"width": PHONE[0], "height": PHONE[1]}, accept_downloads=True)
         page = context.new_page()
         page.goto(f"{server.url}/ui")
@@ -227,7 +228,12 @@ def test_the_example_on_a_phone_with_the_parts_that_ship(browser, tmp_path):
         with page.expect_download() as taken:
             page.click("text=Masks · COCO")
         masks = json.loads(taken.value.path().read_text())
+        ran.send_signal(signal.SIGINT)  # the tab is open, and holds nobody up
+        ran.wait(30)
+        told = ran.stdout.read()
         context.close()
+    assert "Traceback" not in told
+    assert key not in told
     first = next(one for one in masks["annotations"] if one["image_id"] == 0)
     mask = coco.decode(first["segmentation"]).astype(bool)
     moved = (after - before)[on_screen(mask, after)].mean(axis=0)
