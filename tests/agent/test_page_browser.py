@@ -232,6 +232,7 @@ def test_the_example_on_a_phone_with_the_parts_that_ship(browser, tmp_path):
         ran.wait(30)
         told = ran.stdout.read()
         context.close()
+    assert f"{server.url}/ui" in told
     assert "Traceback" not in told
     assert key not in told
     first = next(one for one in masks["annotations"] if one["image_id"] == 0)
