@@ -46,9 +46,7 @@ async def _receive(request: Request, limits: Limits, path: Path) -> None:
         async with await anyio.open_file(path, "wb") as file:
             async for chunk in request.stream():
                 size += len(chunk)
-                if size > limits.max_bytes:
-                    limits.check_bytes(size, "what was dropped")
+                limits.check_bytes(size, "what was dropped")  # an empty body is one empty chunk
                 await file.write(chunk)
     except ClientDisconnect as error:
         raise RequestError("the client has gone.", remedy="Send it again.", status=499, code="client_gone") from error
-    limits.check_bytes(size, "what was dropped")

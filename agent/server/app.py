@@ -30,10 +30,10 @@ def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -
     Raises InputError if the page is asked for and not installed.
     """
     settings = settings or ServerSettings()
-    metrics = Metrics()
-    runs = Runs(agent, settings, metrics)
     if settings.page:
         check_page()
+    metrics = Metrics()
+    runs = Runs(agent, settings, metrics)
     uploads = Uploads(settings) if settings.page else None
 
     @asynccontextmanager

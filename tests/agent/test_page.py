@@ -12,18 +12,20 @@ from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, png, served
 from starlette.datastructures import Headers
 
 from agent import SegmentationAgent
+from agent.page import installed
 from agent.page.asking import Shown, ask
 from agent.page.steps import show_steps
 from agent.page.uploads import Upload, Uploads
 from agent.result import Step
 from agent.server import session
+from agent.server.app import make_app
 from agent.server.errors import RequestError
 from agent.server.metrics import Metrics
 from agent.server.runs import Runs
 from agent.server.settings import ServerSettings
 from graphs.actions import Malformed
 from graphs.events import FoundHit, Repaired, SearchFinished, TurnSampled
-from tools.errors import MediaError, PolicyError
+from tools.errors import InputError, MediaError, PolicyError
 from tools.media import Limits
 
 KEY = "a-key-of-sixteen-characters"
@@ -40,6 +42,12 @@ def test_without_the_extra_the_place_of_the_page_names_it():
             reply = server.get(path)
             assert reply.status_code == 404
             assert "segscout[ui]" in reply.json()["error"]["message"]
+
+
+def test_a_page_that_cannot_be_had_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(installed, "find_spec", lambda module: None)
+    with pytest.raises(InputError, match=r"segscout\[ui\]"):
+        make_app(agent(IMAGE_SCRIPT), ServerSettings(page=True))
 
 
 def test_a_browser_gets_in_with_the_key_of_the_server_and_no_further_than_the_page():
@@ -149,6 +157,9 @@ def test_dropped_media_keep_to_the_limits_of_the_server(tmp_path):
             assert reply.json()["error"]["code"] == "media"
             assert told in reply.json()["error"]["message"]
             assert "segscout-serve" not in reply.json()["error"]["message"]
+        endless = httpx.post(f"{server.url}/ui/media", content=b"x" * 8_000_000).json()["error"]["message"]
+        assert "more than the limit" in endless
+        assert "8000000" not in endless  # it was cut off on the way
         dropped = httpx.post(f"{server.url}/ui/media", content=png()).json()["id"]
         shown = server.get(f"/ui/media/{dropped}/preview.jpg")
         assert shown.headers["content-type"] == "image/jpeg"

@@ -16,6 +16,7 @@ from page_stubs import (
     PHONE,
     SteppedPolicy,
     box_mask,
+    choose,
     chromium,
     drop,
     hosts_reached,
@@ -149,7 +150,12 @@ def test_stop_and_leaving_cancel_the_run_and_lose_nothing(browser, tmp_path):
             wait_until(lambda: policy.cancelled == 2)
             page.click("#find")
             wait_until(lambda: policy.came == 3)
-        wait_until(lambda: policy.cancelled == 3)
+            choose(page, "clip.mp4", clip)
+            wait_until(lambda: policy.cancelled == 3)
+            page.wait_for_selector("#find")
+            page.click("#find")
+            wait_until(lambda: policy.came == 4)
+        wait_until(lambda: policy.cancelled == 4)
         assert server.metric("segscout_runs_in_flight") == 0
 
 
@@ -182,9 +188,7 @@ def test_failures_are_kind_and_lose_nothing(browser, tmp_path):
         page.click("#find")
         page.wait_for_selector("text=take an example")
         assert "--search" in page.inner_text("#hint")
-        page.set_input_files(
-            "#stage input[type=file]", {"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"no clip"}
-        )
+        choose(page, "clip.mp4", b"no clip")
         page.wait_for_selector(".slip:visible")
         assert page.inner_text(".slip").startswith("Upload is neither picture nor video that can be read. Give JPEG")
         drop(page, "clip.mp4", write_clip(tmp_path / "clip.mp4").read_bytes())
