@@ -7,8 +7,8 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from agent.page.layout import make_page
 from agent.page.login import login_routes
+from agent.page.page import make_page
 from agent.page.routes import media_routes
 from agent.page.uploads import Uploads
 from agent.server.runs import Runs
