@@ -76,6 +76,11 @@ class SegmentationAgent:
         segmenter = context.segmenter.name if context.segmenter else "none"
         return Versions(segscout_version(), context.policy.name, segmenter, context.sampling.seed)
 
+    @property
+    def can_search(self) -> bool:
+        """Whether there is anything to look things up in."""
+        return self._context.search is not None
+
     def segment(self, media: MediaSource | Media, query: str) -> Result:
         """Find and cut out what `query` describes; also inside a running event loop, as in a notebook.
 

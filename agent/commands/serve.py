@@ -1,5 +1,7 @@
 """`segscout serve`: the agent behind a socket, until somebody stops it."""
 
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 
 import uvicorn
@@ -8,8 +10,10 @@ from agent.commands.listening import Listening
 from agent.commands.request import Request
 from agent.commands.segment import make_agent
 from agent.display import print_step
+from agent.page.installed import INSTALL, has_page
 from agent.reporting import console_for, hush_loading
 from agent.server.app import make_app
+from agent.server.session import PAGE
 from agent.server.settings import ServerSettings
 from agent.server.web_media import web_media
 from graphs.profiles import profile_for
@@ -30,14 +34,27 @@ def run_serve(listening: Listening, request: Request, *, fetch: bool, running: i
         profile = profile_for(request.policy or settings.policy, request.profile or settings.profile)
         # A policy that was trained on the compact prompt has never seen what went before told in a query.
         recall = profile.prompt == "published"
-        allowed = ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting)
+        allowed = ServerSettings(key=listening.key, recall=recall, running=running, waiting=waiting, page=has_page())
         if fetch:
             allowed = replace(allowed, fetcher=web_media(allowed.media))
         app = make_app(agent, allowed)
         print_step(console, "serve", f"{listening.address}/v1, {agent.versions.policy}, {_who(listening)}", "green")
+        print_step(console, "page", f"{listening.address}{PAGE}" if allowed.page else f"none. {INSTALL}")
         print_step(console, "", "stop with Ctrl-C")
         config = uvicorn.Config(app, timeout_graceful_shutdown=_PATIENCE_SECONDS, server_header=False)
-        uvicorn.Server(config).run(sockets=[listening.sock])
+        _Server(config, getattr(app.state, "leave_pages", lambda: None)).run(sockets=[listening.sock])
+
+
+class _Server(uvicorn.Server):
+    """Waits for runs that are under way when it is told to stop, and not for pages that only look on."""
+
+    def __init__(self, config: uvicorn.Config, leave_pages: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._leave_pages = leave_pages
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._leave_pages()
+        await super().shutdown(sockets)
 
 
 def _who(listening: Listening) -> str:

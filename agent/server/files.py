@@ -5,7 +5,7 @@ import secrets
 import shutil
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -36,9 +36,13 @@ class _Kept:
 
 
 class FileStore:
-    """Keep a folder for each run until it is too old, or newer ones need the room; safe across threads."""
+    """Keep a folder for each run until it is too old, or newer ones need the room; safe across threads.
 
-    def __init__(self, *, seconds: float, max_bytes: int) -> None:
+    `names` are those of the files that can be fetched.
+    """
+
+    def __init__(self, *, seconds: float, max_bytes: int, names: Collection[str] = tuple(KINDS)) -> None:
+        self._names = names
         self._root = Path(tempfile.mkdtemp(prefix="segscout-serve-"))  # for this user only
         self._seconds, self._max_bytes = seconds, max_bytes
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -62,11 +66,11 @@ class FileStore:
             self._kept[run_id] = _Kept(sum(sizes.values()), monotonic() + self._seconds)
             self.bytes += self._kept[run_id].size
             self._forget()
-            return [name for name in KINDS if name in sizes and run_id in self._kept]
+            return [name for name in self._names if name in sizes and run_id in self._kept]
 
     def find(self, run_id: str, name: str) -> Path | None:
         """Return a file, None if there is none of that id and name, or no longer."""
-        if not _ID.fullmatch(run_id) or name not in KINDS:
+        if not _ID.fullmatch(run_id) or name not in self._names:
             return None
         with self._lock:
             self._forget()

@@ -8,20 +8,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.server.errors import RequestError, error_response
 from agent.server.hosts import is_loopback
+from agent.server.session import LOGIN, covers, from_another_site, has_session
 
 OPEN = frozenset({"/health"})
 """Paths that need no key, so that a load balancer may look."""
 
 
 class Guard:
-    """ASGI middleware: ask for the key on every path but `OPEN`.
+    """ASGI middleware: ask for the key on every path but `OPEN`; with `page`, a browser's login counts where it goes.
 
     Without a key the server listens on the loopback interface alone, and what is left to fear are pages of strangers
     in this machine's browsers: a request must name this machine as its host, and come from no other site.
     """
 
-    def __init__(self, app: ASGIApp, *, key: str | None) -> None:
-        self._app, self._key = app, key
+    def __init__(self, app: ASGIApp, *, key: str | None, page: bool = False) -> None:
+        self._app, self._key, self._page = app, key, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it may pass."""
@@ -37,7 +38,9 @@ class Guard:
             return None
         if self._key is None:
             return _check_origin(headers)
-        return None if _has_key(headers, self._key) else _no_key()
+        if _has_key(headers, self._key):
+            return None
+        return _check_browser(scope, headers, self._key) if self._page and covers(scope["path"]) else _no_key()
 
 
 def _host(url: str) -> str:
@@ -73,5 +76,18 @@ def _check_origin(headers: Headers) -> RequestError | None:
     return None
 
 
+def _check_browser(scope: Scope, headers: Headers, key: str) -> RequestError | None:
+    """Let a browser in that is logged in, or is about to be; send one that shows a page to the login."""
+    if scope["path"] == LOGIN and scope["method"] in ("GET", "HEAD"):
+        return None
+    if scope["path"] == LOGIN or has_session(headers, key):
+        return _foreign("the request comes from a page of another site.") if from_another_site(headers) else None
+    if scope["method"] != "GET" or "text/html" not in headers.get("accept", ""):
+        return _no_key()
+    there = {"Location": f"{scope.get('root_path', '')}{LOGIN}", "Cache-Control": "no-store"}
+    return RequestError("log in first.", remedy=f"Open {LOGIN}.", status=303, code="login", headers=there)
+
+
 def _foreign(told: str) -> RequestError:
-    return RequestError(told, remedy="Give the server a key, SEGSCOUT_SERVER_KEY.", status=403, code="foreign_site")
+    remedy = "Ask from this machine, or give the server a key, SEGSCOUT_SERVER_KEY, and log in."
+    return RequestError(told, remedy=remedy, status=403, code="foreign_site")

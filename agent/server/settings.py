@@ -50,3 +50,6 @@ class ServerSettings:
 
     fetcher: MediaFetcher = field(default_factory=NoFetcher)
     """What follows the https URLs that requests name."""
+
+    page: bool = False
+    """Whether the web page is mounted at `/ui`; needs the extra `ui`."""

@@ -36,12 +36,13 @@ def frames(count: int = FRAMES) -> list[np.ndarray]:
     return pictures
 
 
-def write_clip(path: Path, count: int = FRAMES) -> Path:
+def write_clip(path: Path, count: int = FRAMES, scale: int = 1) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = WIDTH * scale, HEIGHT * scale, "yuv420p"
         stream.options = {"crf": "5"}
         for picture in frames(count):
+            picture = picture.repeat(scale, 0).repeat(scale, 1)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path

@@ -1,0 +1,54 @@
+"""Follow a run for a page: its events as they happen, and a sign of life in between; who stops following cancels it."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from enum import Enum
+
+from agent.server.runs import Finished, Opener, Runs
+from graphs.events import Event
+
+TICK_SECONDS = 1.0
+
+
+class Sign(Enum):
+    """What a run does beside its events."""
+
+    BEGUN = "begun"
+    """It has its place, and its media are open."""
+    ALIVE = "alive"
+    """Nothing has happened for a while."""
+
+
+async def follow(runs: Runs, query: str, opener: Opener) -> AsyncGenerator[Event | Finished | Sign]:
+    """Wait for a place, run, and yield what happens; raises what `Runs.open` and `Run.watch` raise.
+
+    All of the run is done in one task: what is under way there is cancelled and awaited when this generator is closed.
+    A page that was left is noticed at the next sign of life, so these are frequent.
+    """
+    happened: asyncio.Queue[Event | Finished | Sign | None] = asyncio.Queue()
+
+    async def work() -> None:
+        try:
+            async with await runs.open(query, query, opener) as run, aclosing(run.watch()) as items:
+                happened.put_nowait(Sign.BEGUN)
+                async for item in items:
+                    happened.put_nowait(item)
+        finally:
+            happened.put_nowait(None)
+
+    task = asyncio.create_task(work())
+    try:
+        while True:
+            try:
+                item = await asyncio.wait_for(happened.get(), TICK_SECONDS)
+            except TimeoutError:
+                yield Sign.ALIVE
+                continue
+            if item is None:
+                break
+            yield item
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))

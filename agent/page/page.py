@@ -1,0 +1,98 @@
+"""The page itself, in Gradio: what happens when somebody touches its parts."""
+
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from agent.page.asking import Shown, ask
+from agent.page.examples import Example, take_clip
+from agent.page.layout import Parts, place_parts
+from agent.page.stage import show_media
+from agent.page.uploads import Upload, Uploads
+from agent.page.verdict import show_failure
+from agent.server.runs import Runs
+from tools.errors import SegscoutError
+
+_READY = '<p class="hint">Ready when you are.</p>'
+_STOPPED = '<p class="busy stopped" role="status">Stopped. Nothing runs any more.</p>'
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+"""For all events: the page shows its own progress, programs have `/v1`, and our gates say how much at once."""
+
+
+def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
+    """Return the page; its runs go through `runs`, under the same limits as every other."""
+    page: gr.Blocks
+    with gr.Blocks(title="Segscout", analytics_enabled=False, fill_width=False) as page:
+        has_key = runs.settings.key is not None
+        _connect(place_parts(can_search=runs.agent.can_search, can_leave=has_key), _Handlers(runs, uploads))
+    return page
+
+
+class _Handlers:
+    """Answer what people do; each returns what its outputs in `_connect` change to."""
+
+    def __init__(self, runs: Runs, uploads: Uploads) -> None:
+        self._runs, self._uploads = runs, uploads
+
+    async def dropped(self, event: gr.EventData) -> tuple[Any, ...]:
+        """Show what the stage's script has sent."""
+        try:
+            return gr.skip(), *_chosen(self._uploads.find(str(event.id)))
+        except SegscoutError as error:
+            return self._failed(error)
+
+    async def taken(self, example: Example) -> tuple[Any, ...]:
+        """Show the example clip and its question."""
+        try:
+            return example.query, *_chosen(await take_clip(self._uploads))
+        except SegscoutError as error:
+            return self._failed(error)
+
+    async def asked(self, upload: Upload | None, query: str | None) -> AsyncGenerator[tuple[Any, ...]]:
+        """Show a run while it goes on."""
+        async for shown in ask(self._runs, self._uploads, upload, query or ""):
+            yield _updates(shown)
+
+    async def stopped(self) -> tuple[Any, ...]:
+        """Say that the run was stopped; Gradio has closed its generator by then."""
+        return _STOPPED, *_ready()
+
+    def _failed(self, error: SegscoutError) -> tuple[Any, ...]:
+        told = show_failure(error, whole=self._runs.settings.key is None)
+        return gr.skip(), gr.skip(), gr.skip(), told, gr.skip(), *_ready()
+
+
+def _connect(parts: Parts, handlers: _Handlers) -> None:
+    """Tie the parts to what answers them."""
+    buttons = [parts.find, parts.stop]
+    running = gr.on(
+        [parts.find.click, parts.query.submit],
+        handlers.asked,
+        [parts.chosen, parts.query],
+        [parts.status, parts.steps, parts.stage, *buttons],
+        trigger_mode="once",
+        **_QUIET,
+    )
+    parts.stop.click(handlers.stopped, None, [parts.status, *buttons], cancels=[running], **_QUIET)
+    # New media end the run on the old ones, so that no masks come to lie over the wrong picture.
+    shown = [parts.query, parts.chosen, parts.stage, parts.status, parts.steps, *buttons]
+    parts.stage.dropped(handlers.dropped, None, shown, cancels=[running], **_QUIET)
+    for button, example in parts.examples:
+        button.click(partial(handlers.taken, example), None, shown, cancels=[running], **_QUIET)
+
+
+def _updates(shown: Shown) -> tuple[Any, ...]:
+    """Return what Gradio changes while a run goes on: a part that is None stays as it is."""
+    parts = [gr.skip() if part is None else part for part in (shown.status, shown.steps, shown.stage)]
+    return *parts, gr.Button(visible=shown.over), gr.Button(visible=not shown.over)
+
+
+def _chosen(upload: Upload) -> tuple[Any, ...]:
+    """Return what new media change: what is chosen, the stage, and nothing is left of the run before."""
+    return upload, show_media(upload), _READY, "", *_ready()
+
+
+def _ready() -> tuple[Any, ...]:
+    return gr.Button(visible=True), gr.Button(visible=False)
