@@ -9,6 +9,7 @@ from starlette.middleware import Middleware
 from agent.agent import SegmentationAgent
 from agent.server.bodies import BodyLimit
 from agent.server.chat import chat_routes
+from agent.server.document import describe_app
 from agent.server.errors import add_error_handlers
 from agent.server.guard import Guard
 from agent.server.metrics import Metrics, RequestCounter
@@ -42,11 +43,12 @@ def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -
         redoc_url=None,
         middleware=[
             Middleware(RequestCounter, metrics=metrics),
-            Middleware(Guard, key=settings.key),
+            Middleware(Guard, key=settings.key, links=runs.links),
             Middleware(BodyLimit, max_bytes=settings.body_bytes, seconds=settings.body_seconds),
         ],
     )
     add_error_handlers(app)
+    describe_app(app)
     for router in (chat_routes(runs), upload_routes(runs), probe_routes(runs)):
         app.include_router(router)
     return app

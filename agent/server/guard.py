@@ -1,4 +1,4 @@
-"""Who may ask: with a key, whoever has it; without one, only programs and pages of this very machine."""
+"""Who may ask: with a key, whoever has it, or a signed link to one file; without one, only this very machine."""
 
 import secrets
 from urllib.parse import urlsplit
@@ -8,20 +8,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.server.errors import RequestError, error_response
 from agent.server.hosts import is_loopback
+from agent.server.links import Links
 
 OPEN = frozenset({"/health"})
 """Paths that need no key, so that a load balancer may look."""
 
 
 class Guard:
-    """ASGI middleware: ask for the key on every path but `OPEN`.
+    """ASGI middleware: ask for the key on every path but `OPEN`, and but for files whose link is signed.
 
     Without a key the server listens on the loopback interface alone, and what is left to fear are pages of strangers
     in this machine's browsers: a request must name this machine as its host, and come from no other site.
     """
 
-    def __init__(self, app: ASGIApp, *, key: str | None) -> None:
-        self._app, self._key = app, key
+    def __init__(self, app: ASGIApp, *, key: str | None, links: Links) -> None:
+        self._app, self._key, self._links = app, key, links
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it may pass."""
@@ -37,7 +38,9 @@ class Guard:
             return None
         if self._key is None:
             return _check_origin(headers)
-        return None if _has_key(headers, self._key) else _no_key()
+        if _has_key(headers, self._key) or self._links.opens(scope["path"], scope["query_string"].decode("latin-1")):
+            return None
+        return _no_key()
 
 
 def _host(url: str) -> str:
