@@ -8,6 +8,7 @@ behind the agent) and every field that is not known; a known one must still hold
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from agent.server.errors import RequestError
 from agent.server.examples import CHAT
@@ -23,6 +24,9 @@ _TOLD_FIELDS = 20
 
 _SAMPLING = "the server's owner has chosen how the policy samples"
 _UNKNOWN = "it means nothing here"
+
+_OWN_TOOLS = "Refused unless empty: the agent has its own."
+_EMPTY: JsonDict = {"maxItems": 0}
 
 
 class _Sent(BaseModel):
@@ -104,9 +108,9 @@ class ChatRequest(Sampling):
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = Field(default=None, description="Only 1 is done here.")
-    tools: list[Any] | None = Field(default=None, description="Refused unless empty: the agent has its own.")
-    functions: list[Any] | None = Field(default=None, description="Refused unless empty: the agent has its own.")
+    n: int | None = Field(default=None, description="Only 1 is done here.", json_schema_extra={"enum": [1, None]})
+    tools: list[Any] | None = Field(default=None, description=_OWN_TOOLS, json_schema_extra=_EMPTY)
+    functions: list[Any] | None = Field(default=None, description=_OWN_TOOLS, json_schema_extra=_EMPTY)
 
     @property
     def include_usage(self) -> bool:
