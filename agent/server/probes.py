@@ -13,7 +13,9 @@ from agent.server.runs import Runs
 
 _SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, max-age=600"}
 
-_SCHEMAS = {kind: {} if kind == "application/json" else {"type": "string", "format": "binary"} for kind in KINDS.values()}
+_SCHEMAS = {
+    kind: {} if kind == "application/json" else {"type": "string", "format": "binary"} for kind in KINDS.values()
+}
 _FILE: Responses = {
     200: {"description": "The file.", "content": {kind: {"schema": schema} for kind, schema in _SCHEMAS.items()}},
     206: {"description": "The part of the file that Range asks for."},

@@ -33,7 +33,11 @@ def upload_routes(runs: Runs) -> APIRouter:
     router = APIRouter(tags=["segment"])
 
     @router.post("/v1/segment", responses=_REPLIES)
-    async def segment(request: Request, file: UploadFile, query: Annotated[str, Form(min_length=1, max_length=MAX_QUERY_CHARS, examples=[QUESTION])]) -> JSONReply:
+    async def segment(
+        request: Request,
+        file: UploadFile,
+        query: Annotated[str, Form(min_length=1, max_length=MAX_QUERY_CHARS, examples=[QUESTION])],
+    ) -> JSONReply:
         """Segment an uploaded picture or clip, and return its masks, citations and files."""
         query = query.strip()
         if not 0 < len(query) <= MAX_QUERY_CHARS:
