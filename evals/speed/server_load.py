@@ -120,7 +120,7 @@ async def serving(policy: str) -> AsyncIterator[Server]:
 async def measure(requests: int, concurrency: int, turn_seconds: float) -> dict[str, Any]:
     """Send the requests, `concurrency` at a time, and return what became of them.
 
-    seconds are from the first try to the answer; memory is the server's in MiB before, after a tenth and after all.
+    seconds are from the first try to the answer; memory is the server's in MiB, before and after each tenth.
     InputError for more requests than can be told apart.
     """
     if not 0 < requests <= MOST or concurrency < 1:
@@ -165,7 +165,7 @@ async def _send(client: openai.AsyncOpenAI, server: Server, requests: int, concu
             else:
                 tally.seconds.append(perf_counter() - start)
                 tally.mixed_up += [wrong] if wrong else []
-            if tally.done in (tenth, requests):
+            if tally.done % tenth == 0:
                 tally.resident_mib[f"after {tally.done}"] = server.resident_mib()
 
     await asyncio.gather(*(worker() for _ in range(min(concurrency, requests))))
