@@ -1,5 +1,7 @@
 """Requests that can be sent as they stand, for the OpenAPI document."""
 
+from pydantic.config import JsonDict
+
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQMAAAAlPW0iAAAABlBMVEVaWlrIHh5vk2+2AAAAFElEQVR42mNgQAL8H5gYGDARMgAAI20BDofI/"
     "jkAAAAASUVORK5CYII="
@@ -8,7 +10,7 @@ PICTURE = (
 
 QUESTION = "the red square"
 
-CHAT = {
+CHAT: JsonDict = {
     "model": "segscout",
     "messages": [
         {
