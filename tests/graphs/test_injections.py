@@ -6,14 +6,13 @@ policy ends as it does without them; where mere words sway it is measured by `py
 """
 
 import re
-import unicodedata
-from pathlib import Path
 
 import pytest
 from graph_stubs import VIEW, DictSearch, clip, context
+from injection_checks import ATTACKS, inside, tags_in
 from transformers import AutoTokenizer
 
-from evals.injections import Attack, PlantedSearch, Table, read_attacks
+from evals.injections import Attack, PlantedSearch, Table
 from graphs.actions import Answer, Malformed
 from graphs.conversation import ImageRef, Text, Turn
 from graphs.dialects.base import ShownImage
@@ -31,7 +30,8 @@ from tools.knowledge import ImageRecord, KnowledgeBase, TextRecord
 from tools.search.base import TextHit
 from tools.search.knowledge_base import KnowledgeBaseSearch
 
-ATTACKS = read_attacks(Path(__file__).parent / "injections.json")
+HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u00ad\x1b\x00\u034f\u3164]")
+PICTURE = ImageRef("0" * 64, 28, 28)
 DIALECTS = {
     "seg_research": SegResearch(VIEW, "compact"),
     "vision_reasoner": VisionReasoner(VIEW),
@@ -39,33 +39,8 @@ DIALECTS = {
     "seg_r1": SegR1(VIEW),
     "seg_r1_points": SegR1(VIEW, form="points"),
 }
-# Written out anew, so that a name that is forgotten in the code is not forgotten here as well.
-TAGS = (
-    *("thinking", "think", "reasoning", "search", "information", "keyframe", "answer", "tool_call", "tool_response"),
-    *("image", "img", "video", "bbox", "box", "points", "labels", "s", "user", "system", "assistant"),
-    *("start_of_turn", "end_of_turn"),
-)
-TOKENS = ("<|", "|>", "<\uff5c", "\uff5c>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")
-HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u00ad\x1b\x00\u034f\u3164]")
-PICTURE = ImageRef("0" * 64, 28, 28)
 FACT = "The Helsa Cup was won by the Otters."
 every_dialect = pytest.mark.parametrize("name", DIALECTS)
-
-
-def tags_in(text: str) -> list[str]:
-    """What in a text a dialect, a chat template or a tokenizer could take for its own, however it is disguised."""
-    seen = "".join(c for c in text if unicodedata.category(c) not in ("Cf", "Cc", "Mn", "Cn", "Co") and c != "\u3164")
-    plain = re.sub(r"\s", "", unicodedata.normalize("NFKC", seen)).lower()
-    tags = [tag for tag in TAGS if re.search(rf"<[/]*{tag}\b", plain)]
-    return tags + [token for token in TOKENS if token.lower() in plain]
-
-
-def inside(parts: tuple) -> str:
-    """What stands between the fences of an observation."""
-    text = Turn("user", parts).text
-    assert text.startswith("<information>")
-    assert text.endswith("</information>\n\n")
-    return text.removeprefix("<information>").removesuffix("</information>\n\n")
 
 
 def planted(attack: Attack) -> list[TextHit]:
