@@ -18,7 +18,6 @@ MODEL = "segscout"
 
 MAX_MESSAGES = 1_000
 
-
 _TOLD_FIELDS = 20
 """Ignored fields that are named."""
 

@@ -37,6 +37,9 @@ import pytest
 from agent_stubs import ROOT, agent, write_clip
 from server_stubs import IMAGE_SCRIPT, Served, body, data_uri, image, png, served, user
 
+from tools.errors import MediaError
+from tools.media import open_media
+
 CHAT = "/v1/chat/completions"
 
 
@@ -95,6 +98,14 @@ def test_a_truncated_video_is_refused(server, tmp_path, part):
 )
 def test_a_playlist_reads_no_other_file(server, playlist):
     refused_as_media(server, playlist, "video/mp4")
+
+
+def test_a_list_of_files_opens_none_of_them_even_if_it_could(tmp_path):
+    write_clip(tmp_path / "secret.mp4")
+    (tmp_path / "list").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    assert len(open_media(tmp_path / "secret.mp4").frames) > 1
+    with pytest.raises(MediaError):
+        open_media(tmp_path / "list")
 
 
 def test_a_packed_request_is_not_unpacked(server):
