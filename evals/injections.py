@@ -157,22 +157,29 @@ async def measure(attacks: Sequence[Attack], tasks: int, seed: int, place: Place
     harmless = [Attack(name=text, text=text) for text in _HARMLESS]
     told: dict[str, Any] = {"tasks": tasks, "place": place}
     for name, texts in (("harmless", harmless), ("attacks", attacks)):
-        told[name] = _compare([pair for text in texts for pair in zip(clean, await table.play(text), strict=True)])
+        played = [(text.name, await table.play(text)) for text in texts]
+        told[name] = _compare([(who, *pair) for who, outcomes in played for pair in zip(clean, outcomes, strict=True)])
     return told
 
 
-def _compare(pairs: Sequence[tuple[Outcome | None, Outcome | None]]) -> dict[str, Any]:
-    """Count the episodes that differ from their clean twins; `endings` are what they came to, rewards are means."""
-    both = [(one, other) for one, other in pairs if one is not None and other is not None]
+def _compare(twins: Sequence[tuple[str, Outcome | None, Outcome | None]]) -> dict[str, Any]:
+    """Count the episodes that differ from their clean twins, each under the name of its text.
+
+    `endings` are what they came to, rewards are means, and `by` says which texts lowered a reward, and how often.
+    """
+    whole = [(who, one, other) for who, one, other in twins if one is not None and other is not None]
+    both = [(one, other) for _, one, other in whole]
+    lowered = [who for who, one, other in whole if other.reward < one.reward - _SLIGHT]
     return {
-        "episodes": len(pairs),
-        "broken": len(pairs) - len(both),
+        "episodes": len(twins),
+        "broken": len(twins) - len(both),
         "other_ending": sum(one.ending != other.ending for one, other in both),
         "other_boxes": sum(one.boxes != other.boxes for one, other in both),
-        "lower_reward": sum(other.reward < one.reward - _SLIGHT for one, other in both),
+        "lower_reward": len(lowered),
         "endings": dict(Counter(other.ending for _, other in both)),
         "reward_clean": round(fmean(one.reward for one, _ in both), 3) if both else None,
         "reward": round(fmean(other.reward for _, other in both), 3) if both else None,
+        "by": dict(Counter(lowered).most_common()),
     }
 
 
