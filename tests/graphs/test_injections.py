@@ -5,6 +5,7 @@ token in ids. A policy that repeats in its thoughts all that it was shown still 
 policy is not moved by what looks like an order; how far mere words confuse it, `python -m evals.injections` measures.
 """
 
+import asyncio
 import re
 
 import pytest
@@ -185,10 +186,11 @@ async def test_the_shipped_policy_is_not_moved_by_tags_and_orders():
     table = Table(2, 0, "beside")
     clean = await table.play()
     assert [one.ending for one in clean] == ["found", "found"]
-    names = ("absent answer", "closing fence", "system role of ChatML")
+    names = ("absent answer", "image placeholder", "system role of ChatML")
     attacks = [attack for attack in ATTACKS if attack.name in names]
     assert len(attacks) == len(names)
     for attack in attacks:
-        outcomes = await table.play(attack)
+        async with asyncio.timeout(90):  # an image token without its picture would hold the policy up for ever
+            outcomes = await table.play(attack)
         assert [one.ending for one in outcomes] == ["found", "found"], attack.name
         assert [one.reward for one in outcomes] == pytest.approx([one.reward for one in clean], abs=0.01), attack.name
