@@ -12,6 +12,7 @@ from agent.page.installed import check_page, missing_page_routes
 from agent.page.uploads import Uploads
 from agent.server.bodies import BodyLimit
 from agent.server.chat import chat_routes
+from agent.server.document import describe_app
 from agent.server.errors import add_error_handlers
 from agent.server.guard import Guard
 from agent.server.metrics import Metrics, RequestCounter
@@ -51,12 +52,13 @@ def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -
         redoc_url=None,
         middleware=[
             Middleware(RequestCounter, metrics=metrics),
-            Middleware(Guard, key=settings.key, page=settings.page),
+            Middleware(Guard, key=settings.key, links=runs.links, page=settings.page),
             Middleware(BodyLimit, max_bytes=settings.body_bytes, seconds=settings.body_seconds),
             Middleware(Doors),
         ],
     )
     add_error_handlers(app)
+    describe_app(app)
     for router in (chat_routes(runs), upload_routes(runs), probe_routes(runs)):
         app.include_router(router)
     if uploads is None:

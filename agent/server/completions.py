@@ -1,7 +1,7 @@
 """OpenAI's objects on the way out: the whole completion, the chunks of a streamed one, the list of models."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import time
 from typing import Any
 
@@ -15,9 +15,13 @@ _SPENT = frozenset({Ending.TURNS_SPENT, Ending.SEARCHES_SPENT, Ending.TOKENS_SPE
 
 
 class Completion:
-    """One reply; whole or in chunks it has the same id, and its reasoning goes by the two names that clients know."""
+    """One reply; whole or in chunks it has the same id, and its reasoning goes by the two names that clients know.
 
-    def __init__(self) -> None:
+    `warnings` say what of the request was passed over; a stream tells them in its first chunk.
+    """
+
+    def __init__(self, warnings: Sequence[str] = ()) -> None:
+        self._warnings = {"warnings": list(warnings)} if warnings else {}
         self._common = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "created": int(time()),
@@ -30,7 +34,12 @@ class Completion:
         said = {"role": "assistant", "content": content, "refusal": None}
         message = said | reasoned(reasoning) | {"segmentation": segmentation}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(result)}
-        return {**self._common, "object": "chat.completion", "choices": [choice], "usage": usage_of(result.usage)}
+        told = {"object": "chat.completion", "choices": [choice], "usage": usage_of(result.usage)}
+        return {**self._common, **told, **self._warnings}
+
+    def first_chunk(self) -> dict[str, Any]:
+        """Return the chunk that says who speaks."""
+        return self.chunk({"role": "assistant", "content": ""}) | self._warnings
 
     def chunk(self, delta: Mapping[str, Any], *, finish: str | None = None) -> dict[str, Any]:
         """Return a chunk that adds `delta`; the last one says why it ends."""

@@ -1,4 +1,4 @@
-"""Who may ask: with a key, whoever has it; without one, only programs and pages of this very machine."""
+"""Who may ask: with a key, whoever has it, or a signed link to one file; without one, only this very machine."""
 
 import secrets
 from urllib.parse import urlsplit
@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agent.server.errors import RequestError, error_response
 from agent.server.hosts import is_loopback
+from agent.server.links import Links
 from agent.server.session import LOGIN, covers, from_another_site, has_session
 
 OPEN = frozenset({"/health"})
@@ -15,14 +16,15 @@ OPEN = frozenset({"/health"})
 
 
 class Guard:
-    """ASGI middleware: ask for the key on every path but `OPEN`; with `page`, a browser's login counts where it goes.
+    """ASGI middleware: ask for the key on every path but `OPEN`, and but for files whose link is signed.
 
+    With `page`, a browser's login counts where the page goes.
     Without a key the server listens on the loopback interface alone, and what is left to fear are pages of strangers
     in this machine's browsers: a request must name this machine as its host, and come from no other site.
     """
 
-    def __init__(self, app: ASGIApp, *, key: str | None, page: bool = False) -> None:
-        self._app, self._key, self._page = app, key, page
+    def __init__(self, app: ASGIApp, *, key: str | None, links: Links, page: bool = False) -> None:
+        self._app, self._key, self._links, self._page = app, key, links, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on if it may pass."""
@@ -38,7 +40,7 @@ class Guard:
             return None
         if self._key is None:
             return _check_origin(headers)
-        if _has_key(headers, self._key):
+        if _has_key(headers, self._key) or self._links.opens(scope["path"], scope["query_string"].decode("latin-1")):
             return None
         return _check_browser(scope, headers, self._key) if self._page and covers(scope["path"]) else _no_key()
 

@@ -1,22 +1,35 @@
-"""What chat clients send: the part of OpenAI's protocol that means something here; the rest is ignored.
+"""What chat clients send: the part of OpenAI's protocol that means something here; the rest is ignored, and says so.
 
-Refused by name is what would change the answer and is not done: several choices, and the client's own tools.
+Refused by name is what would change the answer and is not done: several choices, and the client's own tools. Ignored,
+with a warning in the reply, is what steers how a model samples (the server's owner has chosen that for the policy
+behind the agent) and every field that is not known; a known one must still hold what OpenAI allows in it.
 """
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from agent.server.errors import RequestError
+from agent.server.examples import CHAT
 
 MODEL = "segscout"
 """The only model; what is behind it, the server's owner decides."""
 
 MAX_MESSAGES = 1_000
 
+_TOLD_FIELDS = 20
+"""Ignored fields that are named."""
+
+_SAMPLING = "the server's owner has chosen how the policy samples"
+_UNKNOWN = "it means nothing here"
+
+_OWN_TOOLS = "Refused unless empty: the agent has its own."
+_EMPTY: JsonDict = {"maxItems": 0}
+
 
 class _Sent(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=True)
 
 
 class TextPart(_Sent):
@@ -72,21 +85,44 @@ class StreamOptions(_Sent):
     include_usage: bool | None = False
 
 
-class ChatRequest(_Sent):
+class Sampling(_Sent):
+    """What OpenAI lets clients choose about sampling: checked, and passed over with a warning."""
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+
+
+class ChatRequest(Sampling):
     """The body of `POST /v1/chat/completions`."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [CHAT]})
 
     model: str
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool | None = False
     stream_options: StreamOptions | None = None
-    n: int | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
+    n: int | None = Field(default=None, description="Only 1 is done here.", json_schema_extra={"enum": [1, None]})
+    tools: list[Any] | None = Field(default=None, description=_OWN_TOOLS, json_schema_extra=_EMPTY)
+    functions: list[Any] | None = Field(default=None, description=_OWN_TOOLS, json_schema_extra=_EMPTY)
 
     @property
     def include_usage(self) -> bool:
         """Whether a stream shall end with its cost."""
         return bool(self.stream_options and self.stream_options.include_usage)
+
+    def warnings(self) -> list[str]:
+        """Return what of the request is passed over, a sentence for each field; a field that is null asks nothing."""
+        chosen = [name for name in Sampling.model_fields if getattr(self, name) is not None]
+        unknown = [name for name, value in (self.model_extra or {}).items() if value is not None]
+        told = [(name, _SAMPLING) for name in chosen] + [(name[:60], _UNKNOWN) for name in unknown]
+        more = [f"{len(told) - _TOLD_FIELDS} more fields are ignored."] if len(told) > _TOLD_FIELDS else []
+        return [f"{name} is ignored: {why}." for name, why in told[:_TOLD_FIELDS]] + more
 
     def check(self) -> None:
         """Raise RequestError for what is asked and not done here."""

@@ -17,6 +17,7 @@ from agent.result import Failure, Result
 from agent.server.errors import RequestError, log_error
 from agent.server.files import FileStore, new_id
 from agent.server.gate import Gate
+from agent.server.links import FILES, Links
 from agent.server.metrics import Metrics
 from agent.server.settings import ServerSettings
 from graphs.events import Event
@@ -43,6 +44,7 @@ class Runs:
         self.agent, self.settings, self.metrics = agent, settings, metrics
         self.gate = Gate(settings.running, settings.waiting)
         self.store = FileStore(seconds=settings.file_seconds, max_bytes=settings.file_bytes)
+        self.links = Links(settings.file_seconds)
 
     async def open(self, query: str, question: str, opener: Opener) -> "Run":
         """Wait for a place, open the media, and return the run, which must be closed.
@@ -59,6 +61,15 @@ class Runs:
                     media = await opener(folder)
             stack.callback(media.close)
             return Run(self, query, question, media, until, stack.pop_all())
+
+    def file_urls(self, finished: "Finished", base: str) -> dict[str, str]:
+        """Return the address of every file of a run by its name; `base` is the server's own, ending in a slash.
+
+        Where a key is asked for, the address opens without it, because browsers and chat pages cannot send one.
+        """
+        paths = {name: f"{FILES}{finished.run_id}/{name}" for name in finished.files}
+        signed = {name: f"?{self.links.sign(path)}" if self.settings.key else "" for name, path in paths.items()}
+        return {name: f"{base.removesuffix('/')}{path}{signed[name]}" for name, path in paths.items()}
 
     async def close(self) -> None:
         """Let go of everything: the files and the policy's connections."""

@@ -9,23 +9,35 @@ import anyio
 from fastapi import APIRouter, Form, Request, UploadFile
 
 from agent.server.answer import segmentation_of
-from agent.server.chat import base_url, file_urls
+from agent.server.chat import base_url
 from agent.server.completions import usage_of
 from agent.server.connection import while_connected
+from agent.server.document import RUN_ERRORS, errors
 from agent.server.errors import RequestError
+from agent.server.examples import QUESTION
+from agent.server.replies import Responses, UploadReply
 from agent.server.runs import Runs
 from agent.server.sources import open_files, write_source
 from agent.server.wire import JSONReply
 from graphs.episode import MAX_QUERY_CHARS
 from tools.media import Limits, Media
 
+_REPLIES: Responses = {
+    200: {"model": UploadReply, "description": "What was found."},
+    **errors(*(status for status in RUN_ERRORS if status != 404)),
+}
+
 
 def upload_routes(runs: Runs) -> APIRouter:
     """Return the route that takes an upload."""
     router = APIRouter(tags=["segment"])
 
-    @router.post("/v1/segment")
-    async def segment(request: Request, file: UploadFile, query: Annotated[str, Form()]) -> JSONReply:
+    @router.post("/v1/segment", responses=_REPLIES)
+    async def segment(
+        request: Request,
+        file: UploadFile,
+        query: Annotated[str, Form(min_length=1, max_length=MAX_QUERY_CHARS, examples=[QUESTION])],
+    ) -> JSONReply:
         """Segment an uploaded picture or clip, and return its masks, citations and files."""
         query = query.strip()
         if not 0 < len(query) <= MAX_QUERY_CHARS:
@@ -34,7 +46,7 @@ def upload_routes(runs: Runs) -> APIRouter:
         opener = partial(_open, [file], runs.settings.media)
         async with await while_connected(request, runs.open(query, query, opener)) as run:
             finished = await while_connected(request, run.finish())
-            result, urls = finished.result, file_urls(finished, base_url(request))
+            result, urls = finished.result, runs.file_urls(finished, base_url(request))
             reply = {"query": query, **segmentation_of(result, urls), "usage": usage_of(result.usage)}
             return JSONReply(reply)
 

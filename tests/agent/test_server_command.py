@@ -1,5 +1,6 @@
 """`segscout serve` as a process of its own: what it refuses to do, and what it does with the parts that ship."""
 
+import asyncio
 import base64
 import io
 import os
@@ -12,12 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2 as httpx
 import openai
 import PIL.Image
 import pytest
 from agent_stubs import ROOT, Ran, cli
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from server_stubs import Served, data_uri, fenced, image, user
 
 from agent.commands.demo import demo_task
@@ -51,6 +54,21 @@ def process(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple
         ran.kill()
         ran.wait(10)
         ran.stdout.close()
+
+
+async def ask_together(
+    server: Served, picture: list[dict[str, Any]], clip: list[dict[str, Any]]
+) -> tuple[ChatCompletion, list[ChatCompletionChunk]]:
+    """Ask with the asynchronous client about a picture, whole, and at the same time about a clip, streamed."""
+
+    async def stream() -> list[ChatCompletionChunk]:
+        options = {"include_usage": True}
+        got = await client.chat.completions.create(model="segscout", messages=clip, stream=True, stream_options=options)
+        return [chunk async for chunk in got]
+
+    async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0) as client:
+        whole = client.chat.completions.create(model="segscout", messages=picture)
+        return await asyncio.gather(whole, stream())
 
 
 def refused(ran: Ran) -> str:
@@ -93,8 +111,11 @@ def test_official_clients_meet_the_embedded_policy(tmp_path):
         again = client.chat.completions.create(model="segscout", messages=follow)
         asked = [user("the emblem of the team that won the 2032 Estifell Cup", clip)]
         chunks = list(client.chat.completions.create(model="segscout", messages=asked, stream=True))
+        whole, streamed = asyncio.run(ask_together(server, first, asked))
         with pytest.raises(openai.AuthenticationError):
             server.client(api_key="wrong").models.list()
+        with pytest.raises(openai.NotFoundError, match="no model"):
+            client.chat.completions.create(model="gpt-5", messages=first)
         with pytest.raises(openai.BadRequestError, match="no message shows"):
             client.chat.completions.create(model="segscout", messages=[user("hello")])
         upload = {"file": ("../../x.png", picture.getvalue(), "image/png")}
@@ -109,6 +130,12 @@ def test_official_clients_meet_the_embedded_policy(tmp_path):
     assert found["ending"] == "found"
     assert found["masks"][0]["rle"]["size"] == list(task.clip[0].shape[:2])
     assert fenced(again.choices[0].message.content)["masks"] == found["masks"]
+    assert fenced(whole.choices[0].message.content)["masks"] == found["masks"]
+    assert streamed[0].choices[0].delta.role == "assistant"
+    assert streamed[-1].choices == []
+    assert streamed[-1].usage.total_tokens > 0
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in streamed[:-1])
+    assert said.startswith("Found one object")
     assert chunks[-1].choices[0].finish_reason == "stop"
     segmentation = chunks[-1].choices[0].delta.model_extra["segmentation"]
     assert [mask["frame"] for mask in segmentation["masks"]] == list(range(16))

@@ -166,6 +166,20 @@ def test_a_client_that_leaves_cancels_its_run(held, stream):
         assert server.post(body()).status_code == 200
 
 
+def test_a_client_that_leaves_its_upload_cancels_its_run(held):
+    files = {"file": ("a.png", png())}
+    with served(holding(held)) as server:
+        request = httpx.Request("POST", f"{server.url}/v1/segment", files=files, data={"query": "x"})
+        content, kind = request.read(), request.headers["content-type"]
+        with dialled(server) as sock:
+            sock.settimeout(5)
+            lines = (f"Content-Type: {kind}", f"Content-Length: {len(content)}")
+            sock.sendall(head("/v1/segment", *lines) + content)
+            eventually(lambda: held.came == 1)
+        eventually(lambda: held.cancelled == 1)
+        eventually(lambda: server.metric("segscout_runs_in_flight") == 0)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_the_line_gives_its_place_up(held, stream):
     with served(holding(held), running=1, waiting=1) as server, ThreadPoolExecutor(1) as pool, releasing(held):
