@@ -143,7 +143,11 @@ class _FileSaver(AsyncSqliteSaver):
             return await super().aget_tuple(config)
 
     async def aput(
-        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata, new_versions: ChannelVersions
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
     ) -> RunnableConfig:
         with _saving(self._path):
             return await super().aput(config, checkpoint, metadata, new_versions)

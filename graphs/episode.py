@@ -1,4 +1,4 @@
-"""Run one episode from start to end, as agent, evaluations and training do; `graphs.threads` can also go on with one."""
+"""Run one episode from start to end, as agent, evaluations and training do; `graphs.threads` can go on with one."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace

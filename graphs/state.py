@@ -6,9 +6,9 @@ is pure and takes microseconds.
 
 import operator
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 
 class PlainTurn(TypedDict, total=False):

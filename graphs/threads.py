@@ -55,9 +55,7 @@ async def stream_thread(
         own = replace(own, journal=Journal(elapsed(before)))
         start = await _find_start(app, config, task, own, choice)
         if not start.over:
-            modes: Any = app.astream(
-                start.input, start.config, context=own, stream_mode="custom", durability="sync"
-            )
+            modes: Any = app.astream(start.input, start.config, context=own, stream_mode="custom", durability="sync")
             async for event in modes:
                 yield cast(Event, event)
         result = collect(cast(State, (await app.aget_state(config)).values), own)
@@ -66,14 +64,12 @@ async def stream_thread(
     yield result
 
 
-async def _find_start(
-    app: Graph, config: RunnableConfig, task: Task, context: Context, choice: int | None
-) -> _Start:
+async def _find_start(app: Graph, config: RunnableConfig, task: Task, context: Context, choice: int | None) -> _Start:
     snapshot = await app.aget_state(config)
     state = cast(State, snapshot.values)
     waits = "ask" in snapshot.next
     if choice is not None and not waits:
-        raise InputError("the thread has no question open.", remedy="Leave the choice out.")
+        raise InputError("the thread has no question open.", remedy="Ask without a choice.")
     if not state.get("query"):  # unknown, or cut short before anything was done
         fresh: Input = {"query": task.query.strip(), "media": task.fingerprint, "dialect": context.dialect.name}
         return _Start(fresh, config)

@@ -50,7 +50,8 @@ def chat_routes(runs: Runs) -> APIRouter:
         asked.check()
         ask = read_ask(asked.messages, pictures=settings.pictures, recall=settings.recall)
         opener = partial(open_sources, ask.urls, fetcher=settings.fetcher, limits=settings.media)
-        run = await while_connected(request, runs.open(ask.query, ask.question, opener))
+        opened = runs.open(ask.query, ask.question, opener, ask.thread_id, ask.choice)
+        run = await while_connected(request, opened)
         base = base_url(request)
         if asked.stream:
             produce = partial(_stream, run, base, asked.include_usage)
