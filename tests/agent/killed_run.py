@@ -65,6 +65,7 @@ class Policy(ReplayPolicy):
             assert not isinstance(part, ImageRef) or images.get(part.sha256).shape == (part.height, part.width, 3)
         played = sum(turn.role == "assistant" for turn in turns)
         self.stop.at({0: "plan", 1: "reason"}.get(played, ""))
+        self.stop.paid(f"turn {played}")
         return await super().complete(turns, images, **options)
 
 

@@ -17,7 +17,7 @@ from agent import Budget, Ending, Result
 from graphs.events import TurnSampled
 from tools.errors import CheckpointError, InputError
 
-PAID = ["Otters", "red square"]
+PAID = ["Otters", "red square", "turn 0", "turn 1", "turn 2"]
 
 
 @pytest.fixture(scope="module")
