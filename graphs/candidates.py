@@ -1,10 +1,11 @@
 """Several answers to one question, sorted by what they point at: how a tie between candidates is told.
 
-A tie is defined by the policy's own behaviour. Its answering turn is sampled some times more, from the same
-conversation; answers agree if they name the same frame and their boxes cover each other. If enough of them agree with
-one another on something else than the first answer, a person is asked. Several boxes in one answer are several
-objects, not a tie. It costs those turns: their tokens and seconds are counted, but not as turns. What it cannot see is
-a policy that is sure of the wrong thing.
+A tie is defined by the policy's own behaviour. From the last thing that was looked up (else from the task) it comes to
+its answer some times more, with a closer look at the first answer's frame; answers agree if their boxes in that frame
+cover each other. If enough agree with one another on something else than the first answer, a person is asked. Several
+boxes in one answer are several objects, not a tie; an answer in another frame has no vote. It costs the turns of those
+answers: their tokens and seconds are counted, but not as turns. What it cannot see is a policy that is sure of the
+wrong thing.
 """
 
 from collections.abc import Sequence

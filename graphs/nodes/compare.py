@@ -1,25 +1,38 @@
-"""compare: sample the answering turn some times more, and see whether the answers point at the same."""
+"""compare: let the policy come to its answer some times more, and see whether the answers point at the same."""
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from graphs.actions import Answer
+from graphs.actions import Answer, LookCloser, Search
 from graphs.candidates import Clarify, Placed, around, question_of, sort_answers
 from graphs.context import Context, emit
-from graphs.conversation import from_plain
+from graphs.conversation import Text, Turn, from_plain
 from graphs.nodes.localize import keyframe_of, to_prompt
 from graphs.nodes.reading import last_text, spent, understand
 from graphs.nodes.sampling import complete
 from graphs.nodes.timing import timed
-from graphs.policies.base import Completion
+from graphs.pictures import show_frame
 from graphs.state import PlainCandidate, State
 from tools.errors import MediaError, PolicyError, boundary
 
 _log = logging.getLogger(__name__)
+
+_MOST_TURNS = 3
+"""Turns of one further answer; one that takes more has no vote."""
+
+
+@dataclass
+class _Try:
+    """One further way to an answer: its text, None if there is none, and what it cost."""
+
+    text: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 @timed
@@ -27,11 +40,14 @@ async def compare(state: State, runtime: Runtime[Context]) -> Command[Literal["a
     """Compare the answer with further ones; go and ask if they tie, else let the first stand."""
     context = runtime.context
     clarify = context.clarify or Clarify()
-    completions = await _again(state, context, clarify)
-    tokens = {name: sum(getattr(one, name) for one in completions) for name in ("prompt_tokens", "completion_tokens")}
+    first = _place(last_text(state), state, context)
+    tries = await _again(first, state, context, clarify)
+    tokens = {name: sum(getattr(one, name) for one in tries) for name in ("prompt_tokens", "completion_tokens")}
     update: dict[str, Any] = {"counts": tokens}
-    texts = [last_text(state), *(completion.text for completion in completions)]
-    groups = sort_answers([placed for text in texts if (placed := _place(text, state, context))], clarify.iou)
+    others = [_place(one.text, state, context) for one in tries if one.text is not None]
+    # Boxes in different frames cannot be compared; "it is not there" speaks of all of them.
+    alike = [one for one in others if first.frame is None or one.frame in (first.frame, None)]
+    groups = sort_answers([first, *alike], clarify.iou)
     rivals = [group for group in groups[1:] if group[1] >= clarify.rivals]
     if not rivals:
         return Command(goto="localize", update=update)
@@ -45,28 +61,56 @@ async def compare(state: State, runtime: Runtime[Context]) -> Command[Literal["a
     return Command(goto="ask", update=update)
 
 
-async def _again(state: State, context: Context, clarify: Clarify) -> list[Completion]:
-    """Sample the last turn again, all at once; a policy that fails now has answered before, and that stands."""
+async def _again(first: Placed, state: State, context: Context, clarify: Clarify) -> list[_Try]:
+    """Sample further answers, all at once; a policy that fails now has answered before, and that stands."""
     if spent(state, context) is not None:
         return []
-    conversation = [from_plain(turn) for turn in state["turns"][:-1]]
-
-    async def one(number: int) -> Completion | None:
-        try:
-            return await complete(state, context, conversation, again=number, temperature=clarify.temperature)
-        except PolicyError as error:
-            _log.warning("an answer could not be compared: %s", error)
-            return None
-
-    sampled = await asyncio.gather(*(one(number) for number in range(1, clarify.samples + 1)))
-    return [completion for completion in sampled if completion is not None]
+    known = _informed(state, context)
+    return list(await asyncio.gather(*(_try(n, known, first, state, context) for n in range(clarify.samples))))
 
 
-def _place(text: str, state: State, context: Context) -> Placed | None:
-    """Return what a turn points at, None if it is no answer."""
+def _informed(state: State, context: Context) -> list[Turn]:
+    """Return the conversation up to the last thing that was looked up: from there on the policy is on its own."""
+    turns = [from_plain(turn) for turn in state["turns"]]
+    own = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
+
+    def searches(turn: Turn) -> bool:
+        return isinstance(understand(turn.text, cut=False, state=state, context=context), Search)
+
+    searched = [place for place in own if searches(turns[place])]
+    return turns[: searched[-1] + 2] if searched else turns[: own[0]]
+
+
+async def _try(number: int, known: list[Turn], first: Placed, state: State, context: Context) -> _Try:
+    """Sample one way to an answer; a closer look is at the frame of the first answer, so that boxes can be compared."""
+    tried, turns = _Try(), list(known)
+    temperature = (context.clarify or Clarify()).temperature
+    try:
+        for step in range(_MOST_TURNS):
+            again = 1 + number * _MOST_TURNS + step
+            completion = await complete(state, context, turns, again=again, temperature=temperature)
+            if completion is None:
+                break
+            tried.prompt_tokens += completion.prompt_tokens
+            tried.completion_tokens += completion.completion_tokens
+            action = understand(completion.text, cut=False, state=state, context=context)
+            if isinstance(action, Answer):
+                tried.text = completion.text
+            if not isinstance(action, LookCloser):
+                break
+            frame = action.frame if first.frame is None else first.frame
+            shown, _ = show_frame(context, frame, context.dialect.view.keyframe_size)
+            own = Turn("assistant", (Text(completion.text),), completion.token_ids, completion.logprobs)
+            turns += [own, Turn("user", context.dialect.keyframe(shown))]
+    except (PolicyError, MediaError) as error:
+        _log.warning("an answer could not be compared: %s", error)
+    return tried
+
+
+def _place(text: str, state: State, context: Context) -> Placed:
+    """Return what an answering turn points at."""
     answer = understand(text, cut=False, state=state, context=context)
-    if not isinstance(answer, Answer):
-        return None
+    assert isinstance(answer, Answer)
     if answer.absent:
         return Placed(text, None, ())
     boxes = [target.box or around(*target.points[0]) for target in answer.targets]

@@ -68,7 +68,7 @@ async def complete(
 ) -> Completion | None:
     """Ask the policy within what tokens and seconds are left; None if the time ran out.
 
-    `again` counts further samples of the turn that was sampled last, each with a seed of its own. Raises PolicyError.
+    `again` counts turns that are sampled only to be compared, each with a seed of its own. Raises PolicyError.
     """
     budget, turn = context.budget, count(state, "turns")
     seed = context.sampling.seed * _SEEDS_PER_EPISODE + (_SEEDS_PER_EPISODE - again if again else turn)
