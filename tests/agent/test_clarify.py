@@ -8,13 +8,15 @@ import sys
 import httpx2 as httpx
 import PIL.Image
 import pytest
-from agent_stubs import ROOT, agent, cli, frames
+from agent_stubs import FACT, ROOT, agent, cli, frames
 from chat_server import chat_server, said
-from graph_stubs import BoxSegmenter
+from graph_stubs import BoxSegmenter, DictSearch
 from server_stubs import body, chunks, fenced, image, png, served, user
 
 from agent import Clarify, Ending, Question, Result, SegmentationAgent
-from graphs.dialects.seg_research import absent_turn, answer_turn
+from graphs.conversation import ImageRef
+from graphs.dialects.seg_research import absent_turn, answer_turn, keyframe_turn, search_turn
+from graphs.policies.base import Completion
 from graphs.policies.replay import ReplayPolicy
 from tools.errors import InputError, PolicyError
 
@@ -110,6 +112,38 @@ def test_nobody_is_asked_without_a_tie(turns, changes, asked):
     assert result.question is None
     assert result.instances[0].box == pytest.approx(LEFT_PIXELS, abs=0.1)
     assert len(policy.seeds) == asked
+
+
+class Wavering:
+    """Looks up, looks closer and answers; left if greedy, else right, after asking for another frame each time."""
+
+    name = "wavering"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    async def complete(self, turns, images, *, max_tokens, stop, sampling):
+        own = sum(one.role == "assistant" for one in turns)
+        sampled = sampling.temperature > 0
+        steps = [search_turn("Who?", "text_search", "Otters"), keyframe_turn("Look.", 2 + sampled)]
+        text = [*steps, turn(RIGHT if sampled else LEFT)][own]
+        if own == 2:
+            self.seen += [part.sha256 for part in turns[-1].parts if isinstance(part, ImageRef)]
+        return Completion(text, "stop", 1, 1)
+
+
+def test_answers_are_compared_from_the_last_lookup_on_and_in_one_frame():
+    policy, search = Wavering(), DictSearch({"Otters": FACT})
+    player = SegmentationAgent(policy, segmenter=BoxSegmenter(), search=search, clarify=True)
+    asked = player.segment(frames(), "the square")
+    assert asked.question is not None
+    assert [(choice.frame, choice.votes) for choice in asked.question.choices] == [(2, 1), (2, 4)]
+    assert len(search.queries) == 1
+    assert len(set(policy.seen)) == 1  # all answered about the same picture
+    assert (asked.usage.turns, asked.usage.completion_tokens) == (3, 3 + 4 * 2)
+    result = player.segment(frames(), "the square", thread_id=asked.thread_id, choice=2)
+    assert result.keyframe == 2
+    assert result.instances[0].box == pytest.approx(RIGHT_PIXELS, abs=0.1)
 
 
 def options(folder, url: str) -> list[str]:
