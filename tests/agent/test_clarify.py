@@ -157,13 +157,13 @@ def test_a_program_is_told_how_to_answer(tmp_path):
         server.answers = [said(text) for text in TIED]
         command = options(tmp_path, server.url)
         asked = cli(*command, "--clarify", "--json", cwd=tmp_path)
-        requests = len(server.requests)
+        requests, saved = len(server.requests), list(tmp_path.rglob("result.json"))
         answered = cli(*command, "--choice", "2", "--json", cwd=tmp_path)
     assert asked.code == 3, asked.err
     assert asked.last["ending"] == "asked"
     assert "--choice N" in asked.last["answer"]
     assert len(asked.last["question"]["choices"]) == 2
-    assert not list(tmp_path.rglob("result.json"))
+    assert saved == []
     assert answered.code == 0, answered.err
     assert answered.last["instances"][0]["box"] == pytest.approx(RIGHT_PIXELS, abs=0.1)
     assert len(server.requests) == requests == 5
