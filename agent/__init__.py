@@ -11,18 +11,23 @@ if TYPE_CHECKING:
     from agent.result import Failure, Instance, Masks, Result
     from agent.versions import Versions
     from graphs.budget import Budget
+    from graphs.candidates import Clarify
     from graphs.endings import Ending
     from graphs.episode import Evidence, Usage
+    from graphs.events import Choice, Question
     from tools.errors import SegscoutError
 
 _HOMES = {
     "SegmentationAgent": "agent.agent",
     "Budget": "graphs.budget",
+    "Choice": "graphs.events",
+    "Clarify": "graphs.candidates",
     "Ending": "graphs.endings",
     "Evidence": "graphs.episode",
     "Failure": "agent.result",
     "Instance": "agent.result",
     "Masks": "agent.result",
+    "Question": "graphs.events",
     "Result": "agent.result",
     "SegscoutError": "tools.errors",
     "Usage": "graphs.episode",
@@ -31,11 +36,14 @@ _HOMES = {
 
 __all__ = [
     "Budget",
+    "Choice",
+    "Clarify",
     "Ending",
     "Evidence",
     "Failure",
     "Instance",
     "Masks",
+    "Question",
     "Result",
     "SegmentationAgent",
     "SegscoutError",

@@ -8,18 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
+from uuid import uuid4
 
 from agent.outcome import to_result
-from agent.parts import choose_search, choose_segmenter
+from agent.parts import choose_search, choose_segmenter, choose_threads
 from agent.result import Result, Step
 from agent.versions import Versions, segscout_version
 from graphs.budget import Budget
+from graphs.candidates import Clarify
 from graphs.context import Context
 from graphs.episode import EpisodeResult, Task, stream_episode
 from graphs.events import Event
 from graphs.policies.base import Policy
 from graphs.policies.loading import is_address, load_policy
 from graphs.profiles import make_dialect, profile_for
+from tools.errors import InputError
 from tools.knowledge import KnowledgeBase
 from tools.media import Media, MediaSource, open_media
 from tools.search.base import SearchProvider
@@ -38,6 +41,10 @@ class SegmentationAgent:
     or one in memory; without it and `search`, the policy answers from what it sees. `api_key` is SEGSCOUT_API_KEY
     unless given. The parts are loaded here, so what is missing is said here, as a SegscoutError with its remedy.
     One agent serves many episodes, also concurrently.
+
+    `checkpoints` is a SQLite file in which threads are kept: a call with a `thread_id` that was cut short goes on where
+    it stopped. With `clarify`, a person is asked when the policy's answers disagree (`graphs.candidates` says when, and
+    what it costs): the Result then has a `question`, and the same call with its `thread_id` and a `choice` goes on.
     """
 
     def __init__(
@@ -55,6 +62,8 @@ class SegmentationAgent:
         device: str | None = None,
         api_key: str | None = None,
         seed: int = 0,
+        checkpoints: str | Path | None = None,
+        clarify: bool | Clarify = False,
     ) -> None:
         chosen = profile_for(policy, profile)
         key = read_settings().secret() if api_key is None and is_address(policy) else api_key
@@ -67,7 +76,9 @@ class SegmentationAgent:
             segmenter=choose_segmenter(segmenter, model=sam2_model, device=device),
             budget=budget or chosen.budget,
             sampling=replace(chosen.sampling, seed=seed),
+            clarify=Clarify() if clarify is True else clarify or None,
         )
+        self._threads = choose_threads(checkpoints, clarify=bool(clarify))
 
     @property
     def versions(self) -> Versions:
@@ -81,32 +92,49 @@ class SegmentationAgent:
         """Whether there is anything to look things up in."""
         return self._context.search is not None
 
-    def segment(self, media: MediaSource | Media, query: str) -> Result:
+    def segment(
+        self, media: MediaSource | Media, query: str, *, thread_id: str | None = None, choice: int | None = None
+    ) -> Result:
         """Find and cut out what `query` describes; also inside a running event loop, as in a notebook.
 
         `media` is a file, a Pillow image, an RGB uint8 array (height, width, 3) or (frames, height, width, 3), or a
         list of them. Raises InputError or MediaError for what cannot be used; a policy, search or segmenter that
         fails on the way is told in the Result.
-        """
-        return _run(self._once(media, query))
 
-    async def asegment(self, media: MediaSource | Media, query: str) -> Result:
+        With `thread_id` what was done is kept. The same call again goes on where the last one stopped, or returns its
+        result if it was through; `choice` answers its question, 0 for none of the choices. Raises InputError if that
+        thread is about something else, and CheckpointError if its checkpoints cannot be read or written.
+        """
+        return _run(self._once(media, query, thread_id, choice))
+
+    async def asegment(
+        self, media: MediaSource | Media, query: str, *, thread_id: str | None = None, choice: int | None = None
+    ) -> Result:
         """Do the same as `segment` without blocking the event loop."""
-        async for item in self.stream(media, query):
+        async for item in self.stream(media, query, thread_id=thread_id, choice=choice):
             if isinstance(item, Result):
                 return item
         raise AssertionError("a stream ends with its Result")
 
-    async def stream(self, media: MediaSource | Media, query: str) -> AsyncGenerator[Event | Result]:
-        """Do the same as `segment`, yielding every event as it happens and the Result last."""
+    async def stream(
+        self, media: MediaSource | Media, query: str, *, thread_id: str | None = None, choice: int | None = None
+    ) -> AsyncGenerator[Event | Result]:
+        """Do the same as `segment`, yielding every event as it happens and the Result last.
+
+        Of a thread, only what is new is yielded; the Result's steps are all of it.
+        """
+        if thread_id is None and self._context.clarify is not None:
+            thread_id = uuid4().hex
         opened = media if isinstance(media, Media) else await asyncio.to_thread(open_media, media)
         start = perf_counter()
         steps: list[Step] = []
         result: Result | None = None
+        task = Task(query, opened.frames, opened.sha256)
         try:
-            async for item in stream_episode(Task(query, opened.frames), self._context):
+            async for item in self._episode(task, thread_id, choice):
                 if isinstance(item, EpisodeResult):
-                    result = to_result(item, opened, steps, self.versions)
+                    told = steps if thread_id is None else [Step(at, event) for at, event in item.told]
+                    result = to_result(item, opened, told, self.versions, thread_id)
                 else:
                     steps.append(Step(round(perf_counter() - start, 4), item))
                     yield item
@@ -122,9 +150,27 @@ class SegmentationAgent:
         if close is not None:
             await close()
 
-    async def _once(self, media: MediaSource | Media, query: str) -> Result:
+    async def _episode(
+        self, task: Task, thread_id: str | None, choice: int | None
+    ) -> AsyncGenerator[Event | EpisodeResult]:
+        if thread_id is None:
+            if choice is not None:
+                raise InputError("a choice belongs to a thread.", remedy="Give the thread_id of the run that asked.")
+            async for item in stream_episode(task, self._context):
+                yield item
+            return
+        if self._threads is None:
+            remedy = "Make the agent with checkpoints=FILE."
+            raise InputError("there is nowhere to keep a thread.", remedy=remedy)
+        from graphs.threads import stream_thread  # late, like the checkpoints: most agents keep none
+
+        async with self._threads.hold(thread_id) as held:
+            async for item in stream_thread(task, self._context, held, thread_id, choice):
+                yield item
+
+    async def _once(self, media: MediaSource | Media, query: str, thread_id: str | None, choice: int | None) -> Result:
         try:
-            return await self.asegment(media, query)
+            return await self.asegment(media, query, thread_id=thread_id, choice=choice)
         finally:
             await self.aclose()  # connections cannot outlive the loop that this call was given
 

@@ -84,6 +84,13 @@ Turns = Annotated[int | None, typer.Option(min=1, help="Turns of the policy; def
 Searches = Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")]
 Tokens = Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")]
 Seconds = Annotated[float | None, typer.Option(min=0, help="Seconds for all turns; default: the profile's.")]
+Checkpoints = Annotated[
+    Path | None, typer.Option(help="SQLite file in which threads are kept; default runs/checkpoints.db.")
+]
+ClarifyOption = Annotated[
+    bool,
+    typer.Option("--clarify", help="Ask which one is meant if the policy's answers disagree; costs 4 more answers."),
+]
 
 
 def _show_version(value: bool) -> None:
@@ -149,16 +156,25 @@ def segment(
     searches: Searches = None,
     tokens: Tokens = None,
     seconds: Seconds = None,
+    thread: Annotated[
+        str | None, typer.Option(metavar="ID", help="Keep the run under this name; the same again goes on with it.")
+    ] = None,
+    checkpoints: Checkpoints = None,
+    clarify: ClarifyOption = False,
+    choice: Annotated[
+        int | None, typer.Option(min=0, help="Answer the question of --thread; 0 for none of the choices.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
-    from agent.commands.request import Request, check_request, given
+    from agent.commands.request import Request, ThreadRequest, check_request, given
     from agent.searching import SearchRequest
 
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
-    request = Request(media, query, *parts, box or [], frame, searching, device, out, limits)
+    kept = ThreadRequest(thread, checkpoints, clarify, choice)
+    request = Request(media, query, *parts, box or [], frame, searching, device, out, limits, kept)
     checked = check_request(request)  # before the heavy imports, so that a slip is told at once
 
     from agent.commands.segment import run_segment
@@ -193,17 +209,21 @@ def serve(
     searches: Searches = None,
     tokens: Tokens = None,
     seconds: Seconds = None,
+    checkpoints: Checkpoints = None,
+    clarify: ClarifyOption = False,
 ) -> None:
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
     from agent.commands.listening import listen
-    from agent.commands.request import Request, given
+    from agent.commands.request import Request, ThreadRequest, given
     from agent.searching import SearchRequest
 
     listening = listen(host, port, api_key_file)  # before the heavy imports, so that a slip is told at once
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
-    request = Request("", "", *parts, [], 0, searching, device, None, limits)
+    kept = ThreadRequest(checkpoints=checkpoints, clarify=clarify)
+    kept.check()
+    request = Request("", "", *parts, [], 0, searching, device, None, limits, kept)
 
     from agent.commands.serve import run_serve
 

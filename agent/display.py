@@ -14,13 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from agent.wording import FATES, TOLD_FRAMES, thought_of
+from agent.wording import FATES, TOLD_FRAMES, place_of, thought_of
 from graphs.events import (
     Answered,
     Event,
     FoundHit,
     KeyframeShown,
     MasksCut,
+    Question,
     Repaired,
     SearchFinished,
     SearchStarted,
@@ -95,6 +96,10 @@ class EpisodeDisplay:
                 self._await("thinking")
             case Repaired():
                 self._line("repair", plain(f"{event.reason}: {event.hint}"), "yellow")
+            case Question():
+                self._line("ask", f"which one? {event.answers} answers disagree", "yellow")
+                for choice in event.choices:
+                    print_step(self._console, str(choice.number), place_of(choice))
             case Answered():
                 self._line("answer", _answer(event), "green")
             case MasksCut():
@@ -105,6 +110,15 @@ class EpisodeDisplay:
         """Show a bar for other work, and yield what moves it: a call with the number done and the number in all."""
         self._await(what)
         yield lambda done, total: self._move(what, done, total)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar down while somebody types."""
+        self._progress.stop()
+        try:
+            yield
+        finally:
+            self._progress.start()
 
     def _turn(self, event: TurnSampled) -> None:
         self._line(event.node, f"{plain(thought_of(event)) or '…'}  ({event.seconds:.1f} s)")

@@ -30,7 +30,9 @@ NO_ANSWER: Mapping[Ending, Failure] = {
 """What to say of an episode in which nothing broke, and yet no answer came."""
 
 
-def to_result(episode: EpisodeResult, media: Media, steps: Sequence[Step], versions: Versions) -> Result:
+def to_result(
+    episode: EpisodeResult, media: Media, steps: Sequence[Step], versions: Versions, thread_id: str | None = None
+) -> Result:
     """Return the Result of an episode on `media`."""
     failure = Failure(**episode.failure) if episode.failure else NO_ANSWER.get(episode.ending)
     instances = tuple(
@@ -49,6 +51,8 @@ def to_result(episode: EpisodeResult, media: Media, steps: Sequence[Step], versi
         media=media,
         conversation=episode.conversation,
         steps=tuple(steps),
+        question=episode.question,
+        thread_id=thread_id,
     )
 
 

@@ -1,6 +1,9 @@
 """Choose the parts of an agent by what people write: names, addresses, folders, or objects made elsewhere."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tools.errors import InputError
 from tools.knowledge import KnowledgeBase
@@ -8,6 +11,9 @@ from tools.search.base import SearchProvider
 from tools.search.knowledge_base import KnowledgeBaseSearch
 from tools.segmenters import load_segmenter
 from tools.segmenters.base import Segmenter
+
+if TYPE_CHECKING:
+    from graphs.checkpoints import Threads
 
 
 def choose_segmenter(segmenter: str | Segmenter | None, *, model: str | None, device: str | None) -> Segmenter | None:
@@ -30,3 +36,12 @@ def choose_search(
     if not isinstance(knowledge_base, KnowledgeBase):
         knowledge_base = KnowledgeBase.open(knowledge_base)
     return KnowledgeBaseSearch(knowledge_base)
+
+
+def choose_threads(checkpoints: str | Path | None, *, clarify: bool) -> Threads | None:
+    """Return where threads are kept: in the file, in memory for questions alone, or nowhere."""
+    if checkpoints is None and not clarify:
+        return None
+    from graphs.checkpoints import FileThreads, MemoryThreads  # late: SQLite is of no use to those who keep nothing
+
+    return MemoryThreads() if checkpoints is None else FileThreads(checkpoints)

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from tools.errors import InputError, SegscoutError, boundary
 
-OK, FAILED, MISUSED = 0, 1, 2
+OK, FAILED, MISUSED, ASKED = 0, 1, 2, 3
+"""Exit codes; ASKED: a person must choose before there is an answer."""
 
 
 def console_for(*, as_json: bool) -> Console:

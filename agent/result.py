@@ -11,7 +11,7 @@ from agent.versions import Versions
 from graphs.conversation import Turn
 from graphs.endings import Ending
 from graphs.episode import Evidence, Usage
-from graphs.events import Event
+from graphs.events import Event, Question
 from graphs.masks import RLE, decode_rle
 from tools.media import Media
 from tools.segmenters.base import Box, Mask
@@ -99,6 +99,10 @@ class Result:
     """Open, so that the result can be saved; `media.close()` when it is no longer wanted."""
     conversation: tuple[Turn, ...] = field(default=(), repr=False)
     steps: tuple[Step, ...] = field(default=(), repr=False)
+    question: Question | None = None
+    """What a person must choose before there is an answer; the ending is `asked` then."""
+    thread_id: str | None = None
+    """The thread that this is the result of, to go on with."""
 
     @property
     def found(self) -> bool:
@@ -140,6 +144,8 @@ class Result:
             "evidence": [asdict(one) for one in self.evidence],
             "usage": {**asdict(self.usage), "seconds": dict(self.usage.seconds)},
             "versions": asdict(self.versions),
+            "thread_id": self.thread_id,
+            "question": asdict(self.question) if self.question else None,
         }
 
     def save(self, directory: str | Path, *, progress: Callable[[int, int], None] | None = None) -> list[Path]:

@@ -26,7 +26,9 @@ from agent.parts import choose_search, choose_segmenter
 from agent.searching import WEB_SECONDS, SearchRequest, choose
 from agent.server.web_media import web_media
 from graphs.context import Context
-from graphs.masks import RLE, MaskStore
+from graphs.masks import MaskStore
+from graphs.nodes.ask import ask
+from graphs.nodes.compare import compare
 from graphs.nodes.localize import localize
 from graphs.nodes.observe import observe
 from graphs.nodes.plan import plan
@@ -35,21 +37,13 @@ from graphs.nodes.search import search
 from graphs.nodes.timing import Goto, Node
 from graphs.policies.loading import is_address, load_policy
 from graphs.profiles import make_dialect, profile_for
-from graphs.state import PlainFailure, PlainInstance, PlainSearch, State
+from graphs.state import PlainFailure, PlainInstance, PlainMask, PlainSearch, State
 from tools.image_store import ImageStore
 from tools.media import Media
 from tools.settings import read_settings
 
 FETCHED = Path("runs/studio")
 """Where media that URLs name are kept, under names made here."""
-
-
-class PlainMask(TypedDict):
-    """The mask of one instance in one frame, as COCO run lengths."""
-
-    instance: int
-    frame: int
-    rle: RLE
 
 
 class StudioInput(TypedDict):
@@ -63,7 +57,6 @@ class StudioState(State, total=False):
     """The state of an episode, with the name of its media."""
 
     media: str
-    masks: list[PlainMask]
 
 
 class StudioOutput(TypedDict, total=False):
@@ -84,6 +77,8 @@ def build_studio_graph() -> CompiledStateGraph[StudioState, None, StudioInput, S
     builder.add_node("search", _plain(search), input_schema=StudioState)
     builder.add_node("observe", _plain(observe), input_schema=StudioState)
     builder.add_node("reason", _plain(reason), input_schema=StudioState)
+    builder.add_node("compare", _plain(compare), input_schema=StudioState)
+    builder.add_node("ask", _plain(ask), input_schema=StudioState)
     builder.add_node("localize", _plain(localize), input_schema=StudioState)
     builder.add_edge(START, "plan")
     return builder.compile(name="segscout")
@@ -100,7 +95,7 @@ def _plain(node: Node[Goto]) -> Any:
             command = await node(state, runtime.override(context=context))  # type: ignore[arg-type]
         assert isinstance(command.update, dict)
         if len(context.masks):
-            command.update["masks"] = _plain_masks(context.masks)
+            command.update["masks"] = context.masks.to_plain()
         return command
 
     return run
@@ -147,14 +142,6 @@ async def _open_url(url: str) -> Media:
         return await open_under(FETCHED, file.name)
     await asyncio.to_thread(lambda: FETCHED.mkdir(parents=True, exist_ok=True))
     return await open_url(url, file, web_media(SENT_LIMITS))
-
-
-def _plain_masks(masks: MaskStore) -> list[PlainMask]:
-    return [
-        {"instance": target, "frame": frame, "rle": rle}
-        for target, frame in masks
-        if (rle := masks.rle(target, frame)) is not None
-    ]
 
 
 graph = build_studio_graph()

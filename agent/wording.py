@@ -3,7 +3,7 @@
 import re
 
 from graphs.actions import Malformed
-from graphs.events import TurnSampled
+from graphs.events import Choice, TurnSampled
 
 FATES = {
     "cached": "searched before: the same is shown again",
@@ -24,3 +24,12 @@ def thought_of(event: TurnSampled) -> str:
     """Return what a turn thinks, without its action and its tags; of a malformed turn all of it."""
     said = event.text if isinstance(event.action, Malformed) else _ACTION.sub("", event.text)
     return _TAG.sub(" ", said)
+
+
+def place_of(choice: Choice) -> str:
+    """Return where a choice is, and how many answers speak for it; nothing that a policy wrote."""
+    votes = "1 answer" if choice.votes == 1 else f"{choice.votes} answers"
+    if choice.frame is None:
+        return f"it is not there ({votes})"
+    boxes = [f"({', '.join(f'{value:.0f}' for value in box)})" if box else "by its points" for box in choice.boxes]
+    return f"frame {choice.frame}: {' '.join(boxes)} ({votes})"

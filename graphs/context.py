@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from langgraph.runtime import Runtime
 
 from graphs.budget import Budget
+from graphs.candidates import Clarify
 from graphs.dialects.base import Dialect
 from graphs.events import Event
+from graphs.journal import Journal
 from graphs.masks import MaskStore
 from graphs.policies.base import Policy, Sampling
 from tools.image_store import ImageStore
@@ -36,6 +38,10 @@ class Context:
     image_hits: int = 1
     sink: Callable[[Event], None] | None = None
     """Called with every event, always from the event loop's thread."""
+    clarify: Clarify | None = None
+    """Whether to ask a person when answers disagree; only in a thread, which can wait for the answer."""
+    journal: Journal | None = None
+    """Set in a thread: what is told and cut is kept in its checkpoints."""
     images: ImageStore = field(default_factory=ImageStore)
     masks: MaskStore = field(default_factory=MaskStore)
 
@@ -45,3 +51,5 @@ def emit(runtime: Runtime[Context], event: Event) -> None:
     runtime.stream_writer(event)
     if runtime.context.sink is not None:
         runtime.context.sink(event)
+    if runtime.context.journal is not None:
+        runtime.context.journal.note(event)

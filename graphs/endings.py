@@ -26,6 +26,9 @@ class Ending(StrEnum):
     MEDIA_BROKEN = "media_broken"
     """A frame could not be read."""
 
+    ASKED = "asked"
+    """Not at its end: the policy's answers disagree, and a person must choose among them."""
+
     @property
     def answered(self) -> bool:
         """Whether the policy reached an answer and nothing broke after it."""

@@ -1,19 +1,20 @@
-"""Run one episode: the one way in which agent, evaluations and training use the graph."""
+"""Run one episode from start to end, as agent, evaluations and training do; `graphs.threads` can go on with one."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from langchain_core.runnables import RunnableConfig
 from langsmith import tracing_context
 
+from graphs.candidates import question_of
 from graphs.context import Context
 from graphs.conversation import Turn, from_plain
 from graphs.endings import Ending
-from graphs.events import Event
-from graphs.graph import Graph, graph
+from graphs.events import Event, Question
+from graphs.graph import graph
+from graphs.journal import read_told
 from graphs.masks import MaskStore
-from graphs.state import Input, PlainFailure, PlainInstance, State
+from graphs.state import PlainFailure, PlainInstance, State
 from tools.errors import InputError
 from tools.image_store import ImageStore
 from tools.segmenters.base import Box, Frames
@@ -27,6 +28,8 @@ class Task:
 
     query: str
     media: Frames
+    fingerprint: str = ""
+    """Tells these media from others; a thread is bound to it."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,12 @@ class EpisodeResult:
     evidence: tuple[Evidence, ...]
     conversation: tuple[Turn, ...]
     images: ImageStore
-    """The pictures that the conversation refers to."""
+    """The pictures that the conversation refers to; of a thread that was gone on with, those seen since."""
     usage: Usage
+    question: Question | None = None
+    """What a person is asked, if the ending is `asked`."""
+    told: tuple[tuple[float, Event], ...] = ()
+    """The events of a thread from its start, with the seconds at which they were told."""
 
     @property
     def found(self) -> bool:
@@ -93,29 +100,24 @@ class EpisodeResult:
         return self.ending is Ending.FOUND
 
 
-async def run_episode(
-    task: Task, context: Context, *, app: Graph = graph, config: RunnableConfig | None = None, resume: bool = False
-) -> EpisodeResult:
+async def run_episode(task: Task, context: Context) -> EpisodeResult:
     """Run one task to its ending; a failing policy, tool or segmenter is an ending, not an exception.
 
-    `context` serves as a template: media, image store and mask store are this episode's own. With `resume`, `app` must
-    have a checkpointer and `config` the thread_id of an episode that was cut short. Raises InputError for an empty
-    query or empty media. Tracing to LangSmith stays off, whatever the environment says.
+    `context` serves as a template: media, image store and mask store are this episode's own. Raises InputError for an
+    empty query or empty media. Tracing to LangSmith stays off, whatever the environment says.
     """
-    context, start = _prepare(task, context, resume=resume)
+    context = prepare(task, context)
     with tracing_context(enabled=False):
-        state = await app.ainvoke(start, config, context=context)
+        state = await graph.ainvoke({"query": task.query.strip()}, context=context)
     return collect(cast(State, state), context)
 
 
-async def stream_episode(
-    task: Task, context: Context, *, app: Graph = graph, config: RunnableConfig | None = None, resume: bool = False
-) -> AsyncIterator[Event | EpisodeResult]:
+async def stream_episode(task: Task, context: Context) -> AsyncIterator[Event | EpisodeResult]:
     """Run one task like `run_episode`, yielding each event as it happens and the result last."""
-    context, start = _prepare(task, context, resume=resume)
+    context = prepare(task, context)
     state: Any = {}
     with tracing_context(enabled=False):
-        parts = app.astream(start, config, context=context, stream_mode=["custom", "values"])
+        parts = graph.astream({"query": task.query.strip()}, context=context, stream_mode=["custom", "values"])
         async for mode, part in parts:
             if mode == "custom":
                 yield cast(Event, part)
@@ -125,8 +127,9 @@ async def stream_episode(
 
 
 def collect(state: State, context: Context) -> EpisodeResult:
-    """Put the result together from the final state and the episode's stores."""
-    ending = Ending(state["ending"])
+    """Put the result together from the last state and the episode's stores."""
+    ending = Ending(state.get("ending", Ending.ASKED))
+    context.masks.restore(state.get("masks", ()))
     counts = {name: int(value) for name, value in state.get("counts", {}).items()}
     names = ("turns", "cache_hits", "failed_searches", "malformed", "prompt_tokens", "completion_tokens")
     return EpisodeResult(
@@ -144,10 +147,13 @@ def collect(state: State, context: Context) -> EpisodeResult:
             seconds=state.get("seconds", {}),
             **{name: counts.get(name, 0) for name in names},
         ),
+        question=question_of(state) if ending is Ending.ASKED else None,
+        told=read_told(state.get("told", ())),
     )
 
 
-def _prepare(task: Task, context: Context, *, resume: bool) -> tuple[Context, Input | None]:
+def prepare(task: Task, context: Context) -> Context:
+    """Return the context of this task's own episode; InputError for an empty query or empty media."""
     query = task.query.strip()
     if not query:
         raise InputError("the query is empty.", remedy="Say what to find.")
@@ -157,8 +163,7 @@ def _prepare(task: Task, context: Context, *, resume: bool) -> tuple[Context, In
         )
     if len(task.media) == 0:
         raise InputError("the media have no frames.", remedy="Give an image or a clip.")
-    own = replace(context, media=task.media, images=ImageStore(), masks=MaskStore())
-    return own, None if resume else {"query": query}
+    return replace(context, media=task.media, images=ImageStore(), masks=MaskStore())
 
 
 def _evidence(state: State) -> tuple[Evidence, ...]:

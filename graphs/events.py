@@ -3,10 +3,14 @@
 They go to LangGraph's custom stream and to the sink of the Context, in the order in which things happen.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
+
+from pydantic import TypeAdapter
 
 from graphs.actions import Action
+from tools.errors import CheckpointError, boundary
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,31 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One thing that may be meant: `boxes` (x1, y1, x2, y2; None: points only) in pixels of the original `frame`.
+
+    `votes` of the policy's answers speak for it. Without a frame it stands for "it is not there".
+    """
+
+    number: int
+    frame: int | None
+    boxes: tuple[tuple[float, float, float, float] | None, ...]
+    label: str
+    votes: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """The policy's answers disagree: a person must choose, by a number; 0 means none of the choices."""
+
+    kind: ClassVar[str] = "question"
+    query: str
+    choices: tuple[Choice, ...]
+    answers: int
+    """How many answers were compared."""
+
+
+@dataclass(frozen=True)
 class MasksCut:
     """The masks of one more frame are there."""
 
@@ -112,8 +141,20 @@ class Ended:
 
 
 Event = (
-    TurnSampled | SearchStarted | SearchFinished | KeyframeShown | Repaired | Answered | MasksCut | NodeFinished | Ended
+    TurnSampled
+    | SearchStarted
+    | SearchFinished
+    | KeyframeShown
+    | Repaired
+    | Answered
+    | Question
+    | MasksCut
+    | NodeFinished
+    | Ended
 )
+
+_EVENTS: dict[str, TypeAdapter[Event]] = {kind.kind: TypeAdapter(kind) for kind in get_args(Event)}
+_ACTIONS: dict[str, TypeAdapter[Action]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(Action)}
 
 
 def as_plain_event(event: Event) -> dict[str, Any]:
@@ -122,3 +163,13 @@ def as_plain_event(event: Event) -> dict[str, Any]:
     if isinstance(event, TurnSampled):
         plain["action"] = {"type": type(event.action).__name__, **asdict(event.action)}
     return plain
+
+
+def from_plain_event(plain: Mapping[str, Any]) -> Event:
+    """Return the event that `as_plain_event` made plain; CheckpointError if it is none."""
+    with boundary(CheckpointError, "an event of a thread cannot be read", remedy="Start a new thread."):
+        fields = {name: value for name, value in plain.items() if name != "kind"}
+        if "action" in fields:
+            action = dict(fields["action"])
+            fields["action"] = _ACTIONS[action.pop("type")].validate_python(action)
+        return _EVENTS[plain["kind"]].validate_python(fields)

@@ -1,4 +1,4 @@
-"""The state machine: plan, search, observe, reason, localize.
+"""The state machine: plan, search, observe, reason, localize; compare and ask only where a person may be asked.
 
 Inference, evaluation and training rollouts all run this compiled graph; they differ only in the Context.
 Edges are the `Literal`s of the nodes' Commands, so the graph draws itself.
@@ -10,6 +10,8 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from graphs.context import Context
+from graphs.nodes.ask import ask
+from graphs.nodes.compare import compare
 from graphs.nodes.localize import localize
 from graphs.nodes.observe import observe
 from graphs.nodes.plan import plan
@@ -27,6 +29,8 @@ def build_graph(checkpointer: Any = None) -> Graph:
     builder.add_node("search", search)
     builder.add_node("observe", observe)
     builder.add_node("reason", reason)
+    builder.add_node("compare", compare)
+    builder.add_node("ask", ask)
     builder.add_node("localize", localize)
     builder.add_edge(START, "plan")
     return builder.compile(checkpointer=checkpointer, name="segscout")

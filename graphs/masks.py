@@ -6,6 +6,7 @@ import numpy as np
 from pycocotools import mask as coco
 from typing_extensions import TypedDict
 
+from graphs.state import PlainMask
 from tools.segmenters.base import Mask
 
 
@@ -29,7 +30,7 @@ def decode_rle(rle: RLE) -> Mask:
 
 
 class MaskStore:
-    """Masks by target and frame; never part of a checkpoint."""
+    """Masks by target and frame."""
 
     def __init__(self) -> None:
         self._rles: dict[tuple[int, int], RLE] = {}
@@ -47,6 +48,18 @@ class MaskStore:
     def rle(self, target: int, frame: int) -> RLE | None:
         """Return the encoded mask, or None if none was cut."""
         return self._rles.get((target, frame))
+
+    def to_plain(self) -> list[PlainMask]:
+        """Return all masks as a checkpoint holds them."""
+        return [
+            {"target": target, "frame": frame, "size": rle["size"], "counts": rle["counts"]}
+            for (target, frame), rle in self._rles.items()
+        ]
+
+    def restore(self, plain: Sequence[PlainMask]) -> None:
+        """Put masks back that `to_plain` returned."""
+        for mask in plain:
+            self._rles[mask["target"], mask["frame"]] = {"size": mask["size"], "counts": mask["counts"]}
 
     def frames(self) -> list[int]:
         """Return the frames that have masks, in order."""

@@ -31,7 +31,10 @@ def show_file(context: Context, path: Path, side: int) -> tuple[ImageRef, PlainP
 
 
 def restore(context: Context, pictures: Mapping[str, PlainPicture]) -> None:
-    """Make the pictures again that a resumed episode refers to and this process never stored."""
+    """Make the pictures again that a resumed episode refers to and this process never stored.
+
+    Raises MediaError if one cannot be read, or is no longer the same.
+    """
     for sha256, picture in pictures.items():
         if sha256 in context.images:
             continue
@@ -39,6 +42,9 @@ def restore(context: Context, pictures: Mapping[str, PlainPicture]) -> None:
             show_frame(context, picture["frame"], picture["side"])
         else:
             show_file(context, Path(picture["path"]), picture["side"])
+        if sha256 not in context.images:
+            where = Path(picture["path"]).name or f"frame {picture['frame']}"
+            raise MediaError(f"{where} is not what the thread has seen.", remedy="Start a new thread.")
 
 
 def _refer(context: Context, image: Image) -> ImageRef:

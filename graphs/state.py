@@ -1,4 +1,4 @@
-"""What a checkpoint holds: counters, references and plain values; no pixel, no mask, no class of ours.
+"""What a checkpoint holds: counters, references and plain values; no pixel, no class of ours.
 
 Everything here survives strict msgpack. An action is not stored: it is parsed again from the last sampled turn, which
 is pure and takes microseconds.
@@ -6,7 +6,7 @@ is pure and takes microseconds.
 
 import operator
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -76,6 +76,35 @@ class PlainInstance(TypedDict):
     score: float
 
 
+class PlainMask(TypedDict):
+    """One mask as COCO run lengths; `size` is [height, width]."""
+
+    target: int
+    frame: int
+    size: list[int]
+    counts: str
+
+
+class PlainCandidate(TypedDict):
+    """Answers that agree: the turn that gave the first of them, how many there are, and what it points at.
+
+    Boxes are in pixels of the original frame, empty for an object answered by points; a frame of -1 means absent.
+    """
+
+    text: str
+    votes: int
+    frame: int
+    boxes: list[list[float]]
+    labels: list[str]
+
+
+class PlainTold(TypedDict):
+    """An event and when it was told, in seconds of the episode's own time."""
+
+    at: float
+    event: dict[str, Any]
+
+
 def add_counts(left: Mapping[str, float], right: Mapping[str, float]) -> dict[str, float]:
     """Add two sets of counters by name."""
     return {name: left.get(name, 0) + right.get(name, 0) for name in {**left, **right}}
@@ -87,15 +116,21 @@ def merge(left: Mapping[str, PlainPicture], right: Mapping[str, PlainPicture]) -
 
 
 class Input(TypedDict):
-    """What an episode starts from; the media come by Context."""
+    """What an episode starts from; the media come by Context, and a thread is bound to their fingerprint."""
 
     query: str
+    media: NotRequired[str]
+    dialect: NotRequired[str]
 
 
 class State(TypedDict, total=False):
     """The state of one episode."""
 
     query: str
+    media: str
+    """Fingerprint of the media that a thread is about."""
+    dialect: str
+    """Name of the dialect in which a thread is held."""
     shown: list[int]
     """Frame indices that the task showed."""
     turns: Annotated[list[PlainTurn], operator.add]
@@ -116,3 +151,11 @@ class State(TypedDict, total=False):
     failure: PlainFailure
     keyframe: int
     instances: list[PlainInstance]
+    candidates: list[PlainCandidate]
+    """What may be meant, the policy's first answer first; set if the answer was asked for several times."""
+    chosen: int
+    """Which candidate a person chose, counted from 1; 0 for none of them."""
+    masks: list[PlainMask]
+    """Only in a thread; else masks are in the mask store alone."""
+    told: Annotated[list[PlainTold], operator.add]
+    """The events of a thread so far."""

@@ -66,6 +66,12 @@ class PolicyError(SegscoutError):
     boundary = "policy"
 
 
+class CheckpointError(SegscoutError):
+    """A thread's checkpoints cannot be read or written."""
+
+    boundary = "checkpoints"
+
+
 @contextmanager
 def boundary(error: type[SegscoutError], what: str, *, remedy: str) -> Iterator[None]:
     """Turn anything that escapes foreign code into `error`; the one place with a broad `except`.

@@ -14,6 +14,31 @@ from tools.segmenters.base import Box
 _BOX_REMEDY = "Write it as X,Y,X,Y: left, top, right, bottom in pixels."
 
 
+CHECKPOINTS = Path("runs/checkpoints.db")
+
+
+@dataclass(frozen=True)
+class ThreadRequest:
+    """Whether the run is kept, under which id, and whether and how a person is asked."""
+
+    thread_id: str | None = None
+    checkpoints: Path | None = None
+    clarify: bool = False
+    choice: int | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """Where threads are kept; None if nothing needs to be."""
+        return self.checkpoints or (CHECKPOINTS if self.thread_id or self.clarify else None)
+
+    def check(self) -> None:
+        """Raise InputError for what belongs to a thread and has none."""
+        if self.thread_id is None and self.choice is not None:
+            raise InputError("--choice belongs to a thread.", remedy="Name it with --thread.")
+        if self.thread_id is None and self.checkpoints is not None and not self.clarify:
+            raise InputError("--checkpoints without a thread keeps nothing.", remedy="Name the run with --thread.")
+
+
 @dataclass(frozen=True)
 class Request:
     """The command line; None is "not said", so the settings decide."""
@@ -33,6 +58,7 @@ class Request:
     out: Path | None
     limits: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the budget that are not to be the profile's."""
+    thread: ThreadRequest = field(default_factory=ThreadRequest)
 
 
 @dataclass(frozen=True)
@@ -54,6 +80,9 @@ def check_request(request: Request) -> Checked:
     if not request.query.strip() and not request.box:
         raise InputError("the query is empty.", remedy="Say what to find, or give its box with --box X,Y,X,Y.")
     boxes = [read_box(text) for text in request.box]
+    request.thread.check()
+    if boxes and request.thread.file is not None:
+        raise InputError("--box is cut at once; there is no thread.", remedy="Leave out --thread and --clarify.")
     out = request.out or Path("runs/segment") / Path(request.media).stem
     check_directory(out)
     return Checked(open_media(request.media), boxes, out)

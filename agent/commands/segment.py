@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 
 from agent.agent import SegmentationAgent
 from agent.boxes import cut_boxes
+from agent.commands.asking import ask, tell_open
 from agent.commands.request import Checked, Request
 from agent.display import EpisodeDisplay, plain, print_step
 from agent.parts import choose_segmenter
-from agent.reporting import console_for, hush_loading, write_json
+from agent.reporting import ASKED, console_for, hush_loading, write_json
 from agent.result import Failure, Result
 from agent.searching import WEB_SECONDS, choose
 from graphs.profiles import profile_for
@@ -33,7 +35,15 @@ def run_segment(request: Request, checked: Checked, *, as_json: bool) -> None:
         if boxes:
             result = _cut(request, settings, media, boxes, display)
         else:
-            result = asyncio.run(watch(make_agent(request, settings), media, request.query, display))
+            agent = make_agent(request, settings)
+            kept = request.thread
+            result = asyncio.run(watch(agent, media, request.query, display, kept.thread_id, kept.choice))
+            if result.question and console.is_terminal:
+                chosen = ask(result.question, display, console)
+                result = asyncio.run(watch(agent, media, request.query, display, result.thread_id, chosen))
+        if result.question:
+            tell_open(result, request, console, as_json=as_json)
+            raise typer.Exit(ASKED)
         files = save(result, out, display)
     summarise(result, console)
     tell_files(console, files)
@@ -41,10 +51,17 @@ def run_segment(request: Request, checked: Checked, *, as_json: bool) -> None:
         write_json(report(result, out, files))
 
 
-async def watch(agent: SegmentationAgent, media: Media, query: str, display: EpisodeDisplay) -> Result:
-    """Run an episode and show its events as they come."""
+async def watch(
+    agent: SegmentationAgent,
+    media: Media,
+    query: str,
+    display: EpisodeDisplay,
+    thread_id: str | None = None,
+    choice: int | None = None,
+) -> Result:
+    """Run an episode, or go on with one, and show its events as they come."""
     try:
-        async for item in agent.stream(media, query):
+        async for item in agent.stream(media, query, thread_id=thread_id, choice=choice):
             if isinstance(item, Result):
                 return item
             display.show(item)
@@ -117,6 +134,8 @@ def make_agent(request: Request, settings: Settings) -> SegmentationAgent:
         knowledge_base=chosen.kb,
         search=chosen.web,
         device=request.device or settings.device,
+        checkpoints=request.thread.file,
+        clarify=request.thread.clarify,
     )
 
 

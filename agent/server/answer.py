@@ -12,6 +12,7 @@ from typing import Any
 from agent.coco import label_of, to_coco
 from agent.result import Result
 from agent.saving import OVERLAY, VIDEO
+from agent.server.clarification import question_fields, question_text
 from agent.server.markdown import quoted, source_link
 from graphs.episode import Evidence
 
@@ -40,7 +41,8 @@ def answer_text(result: Result, files: Mapping[str, str]) -> list[str]:
 def _head(result: Result) -> dict[str, Any]:
     media = result.media
     size = {"width": media.width, "height": media.height}
-    return {"schema": SCHEMA, "ending": result.ending.value, "frame": result.keyframe, **size}
+    head = {"schema": SCHEMA, "ending": result.ending.value, "frame": result.keyframe, **size}
+    return head | question_fields(result)
 
 
 def _masks(result: Result) -> list[dict[str, Any]]:
@@ -62,6 +64,8 @@ def _verdict(result: Result) -> str:
     asked = quoted(result.query, 300)
     if result.failure is not None:
         return f"No answer was reached: {quoted(result.failure.message, 300)} {quoted(result.failure.remedy, 300)}"
+    if result.question is not None:
+        return question_text(result)
     if result.absent:
         return f"Not there: nothing matches “{asked}”."
     count = len(result.instances)

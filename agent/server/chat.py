@@ -70,7 +70,8 @@ def chat_routes(runs: Runs) -> APIRouter:
         asked.check()
         ask = read_ask(asked.messages, pictures=settings.pictures, recall=settings.recall)
         opener = partial(open_sources, ask.urls, fetcher=settings.fetcher, limits=settings.media)
-        run = await while_connected(request, runs.open(ask.query, ask.question, opener))
+        opened = runs.open(ask.query, ask.question, opener, ask.thread_id, ask.choice)
+        run = await while_connected(request, opened)
         urls_of = partial(runs.file_urls, base=base_url(request))
         completion = Completion(asked.warnings())
         if asked.stream:

@@ -11,8 +11,9 @@ numbers, so a client that changes it deceives only itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from agent.server.clarification import read_choice
 from agent.server.earlier import tell_found
 from agent.server.errors import RequestError
 from agent.server.requests import OtherMessage, UserMessage, said, shown
@@ -34,13 +35,22 @@ class Ask:
     query: str
     question: str
     urls: tuple[str, ...]
+    thread_id: str | None = None
+    """The thread whose question the last message answers."""
+    choice: int | None = None
 
 
 def read_ask(messages: Sequence[UserMessage | OtherMessage], *, pictures: int, recall: bool) -> Ask:
     """Return what the last message asks; with `recall`, a follow-up's query tells what went before.
 
-    `pictures` is how many media one message may show. Raises RequestError if there is no question or nothing shown.
+    A message that answers a question of ours brings back what was asked, with the choice. `pictures` is how many media
+    one message may show. Raises RequestError if there is no question or nothing shown.
     """
+    chosen = read_choice(messages)
+    if chosen is not None:
+        thread_id, choice = chosen
+        asked = read_ask(messages[:-2], pictures=pictures, recall=recall)
+        return replace(asked, thread_id=thread_id, choice=choice)
     last = messages[-1]
     if not isinstance(last, UserMessage):
         raise RequestError("the last message is not the user's.", remedy="End with what is asked.", param="messages")

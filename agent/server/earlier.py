@@ -31,9 +31,8 @@ class _Found(BaseModel):
 
 def tell_found(answer: str) -> str:
     """Return in a clause what an answer found and where, in shares of the frame, which every policy reads alike."""
-    _, _, block = answer.rpartition(_OPEN)
     try:
-        found = _Found.model_validate_json(block.partition(_CLOSE)[0])
+        found = _Found.model_validate_json(block_of(answer))
     except ValidationError:
         return "the answer is not known"
     if not found.masks:
@@ -41,6 +40,12 @@ def tell_found(answer: str) -> str:
     told = ", ".join(_tell(mask, found) for mask in found.masks[:_TOLD_OBJECTS])
     more = len(found.masks) - _TOLD_OBJECTS
     return f"found in frame {found.frame}: {told}{f' and {more} more' if more > 0 else ''}"
+
+
+def block_of(answer: str) -> str:
+    """Return the last fenced JSON in an answer's text, empty if there is none."""
+    _, _, block = answer.rpartition(_OPEN)
+    return block.partition(_CLOSE)[0]
 
 
 def _tell(mask: _Mask, found: _Found) -> str:

@@ -8,6 +8,7 @@ from graphs.events import (
     FoundHit,
     KeyframeShown,
     MasksCut,
+    Question,
     Repaired,
     SearchFinished,
     SearchStarted,
@@ -35,6 +36,8 @@ def _lines(event: Event) -> list[str]:
             return [f"Look closer at frame {event.frame}."]
         case Repaired():
             return [f"That could not be used: {quoted(f'{event.reason}. {event.hint}', 500)}"]
+        case Question():
+            return [f"{event.answers} answers disagree: a question."]
         case Answered():
             return [_answer(event)]
         case MasksCut() if event.done == event.total or event.done % TOLD_FRAMES == 0:

@@ -46,8 +46,12 @@ class Runs:
         self.store = FileStore(seconds=settings.file_seconds, max_bytes=settings.file_bytes)
         self.links = Links(settings.file_seconds)
 
-    async def open(self, query: str, question: str, opener: Opener) -> "Run":
+    async def open(
+        self, query: str, question: str, opener: Opener, thread_id: str | None = None, choice: int | None = None
+    ) -> "Run":
         """Wait for a place, open the media, and return the run, which must be closed.
+
+        With `thread_id`, it goes on with the run that asked a question, by the number of the choice.
 
         All that can be refused is refused here: RequestError if too many wait, MediaError for unusable media.
         """
@@ -60,7 +64,7 @@ class Runs:
                 async with _limit(until):
                     media = await opener(folder)
             stack.callback(media.close)
-            return Run(self, query, question, media, until, stack.pop_all())
+            return Run(self, query, question, media, until, stack.pop_all(), thread_id, choice)
 
     def file_urls(self, finished: "Finished", base: str) -> dict[str, str]:
         """Return the address of every file of a run by its name; `base` is the server's own, ending in a slash.
@@ -81,8 +85,17 @@ class Run:
     """A run that has its place and its media; an async context manager, so that both are given back."""
 
     def __init__(
-        self, runs: Runs, query: str, question: str, media: Media, until: float, stack: AsyncExitStack
+        self,
+        runs: Runs,
+        query: str,
+        question: str,
+        media: Media,
+        until: float,
+        stack: AsyncExitStack,
+        thread_id: str | None,
+        choice: int | None,
     ) -> None:
+        self._thread_id, self._choice = thread_id, choice
         self._runs, self._query, self._question = runs, query, question
         self._media, self._until, self._stack = media, until, stack
 
@@ -123,7 +136,7 @@ class Run:
         raise AssertionError("a run ends with what it came to")
 
     async def _episode(self) -> AsyncGenerator[Event | Finished]:
-        stream = self._runs.agent.stream(self._media, self._query)
+        stream = self._runs.agent.stream(self._media, self._query, thread_id=self._thread_id, choice=self._choice)
         async with aclosing(stream) as items:
             while True:
                 async with _limit(self._until):

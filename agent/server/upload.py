@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Request, UploadFile
 
 from agent.server.answer import segmentation_of
 from agent.server.chat import base_url
+from agent.server.clarification import ThreadId
 from agent.server.completions import usage_of
 from agent.server.connection import while_connected
 from agent.server.document import RUN_ERRORS, errors
@@ -37,14 +38,19 @@ def upload_routes(runs: Runs) -> APIRouter:
         request: Request,
         file: UploadFile,
         query: Annotated[str, Form(min_length=1, max_length=MAX_QUERY_CHARS, examples=[QUESTION])],
+        thread: Annotated[ThreadId | None, Form()] = None,
+        choice: Annotated[int | None, Form(ge=0)] = None,
     ) -> JSONReply:
-        """Segment an uploaded picture or clip, and return its masks, citations and files."""
+        """Segment an uploaded picture or clip, and return its masks, citations and files.
+
+        If it asks a question, send the same again with its `thread` and a `choice`.
+        """
         query = query.strip()
         if not 0 < len(query) <= MAX_QUERY_CHARS:
             told = f"the query has {len(query)} characters, 1 to {MAX_QUERY_CHARS} are allowed."
             raise RequestError(told, remedy="Say what to find.", param="query")
         opener = partial(_open, [file], runs.settings.media)
-        async with await while_connected(request, runs.open(query, query, opener)) as run:
+        async with await while_connected(request, runs.open(query, query, opener, thread, choice)) as run:
             finished = await while_connected(request, run.finish())
             result, urls = finished.result, runs.file_urls(finished, base_url(request))
             reply = {"query": query, **segmentation_of(result, urls), "usage": usage_of(result.usage)}

@@ -14,7 +14,7 @@ from graphs.endings import Ending
 from graphs.events import Answered, MasksCut
 from graphs.keyframes import choose_keyframe
 from graphs.masks import MaskStore
-from graphs.nodes.reading import as_plain, last_action
+from graphs.nodes.reading import as_plain, last_text, understand
 from graphs.nodes.timing import timed
 from graphs.state import PlainInstance, State
 from tools.errors import MediaError, SegmenterError, SegscoutError, boundary
@@ -27,14 +27,13 @@ async def localize(state: State, runtime: Runtime[Context]) -> Command[Literal["
     context = runtime.context
     if state.get("ending"):
         return Command(goto="__end__", update={})
-    answer = last_action(state, context)
-    assert isinstance(answer, Answer)
+    answer, text = _answer(state, context)
     if answer.absent:
         emit(runtime, Answered(True, None, ()))
         return Command(goto="__end__", update={"ending": Ending.ABSENT.value})
     update: dict[str, Any] = {"ending": Ending.FOUND.value}
     try:
-        keyframe = _keyframe(answer, state, context)
+        keyframe = keyframe_of(answer, text, state, context)
         with boundary(MediaError, f"cannot read frame {keyframe}", remedy="Check that the video is complete."):
             height, width = context.media[keyframe].shape[:2]
         prompts = [to_prompt(target, width=width, height=height) for target in answer.targets]
@@ -45,6 +44,8 @@ async def localize(state: State, runtime: Runtime[Context]) -> Command[Literal["
             scores = await _cut(context.segmenter, prompts, keyframe, runtime)
             for instance, score in zip(instances, scores, strict=True):
                 instance["score"] = score
+            if context.journal is not None:
+                update["masks"] = context.masks.to_plain()
     except SegscoutError as error:
         broken = Ending.MEDIA_BROKEN if isinstance(error, MediaError) else Ending.SEGMENTER_BROKEN
         update |= {"ending": broken.value, "failure": as_plain(error)}
@@ -62,12 +63,25 @@ def to_prompt(target: Target, *, width: int, height: int) -> Prompt:
     return Prompt(box, points, target.labels)
 
 
-def _keyframe(answer: Answer, state: State, context: Context) -> int:
+def _answer(state: State, context: Context) -> tuple[Answer, str]:
+    """Return the answer that counts and the turn that gave it: the one that a person chose, else the last."""
+    text, chosen = last_text(state), state.get("chosen")
+    if chosen == 0:
+        return Answer(()), text
+    if chosen:
+        text = state["candidates"][chosen - 1]["text"]
+    answer = understand(text, cut=False, state=state, context=context)
+    assert isinstance(answer, Answer)
+    return answer, text
+
+
+def keyframe_of(answer: Answer, text: str, state: State, context: Context) -> int:
+    """Return the frame that an answer speaks of; `text` is the turn that gave it, in place of the last one."""
     said = [
         "".join(str(part.get("text", "")) for part in turn["parts"])
-        for turn in state["turns"]
+        for turn in state["turns"][:-1]
         if turn["role"] == "assistant"
-    ]
+    ] + [text]
     looked, shown = state.get("looked", []), state.get("shown", [])
     return choose_keyframe(answer, looked=looked, shown=shown, said=said, count=len(context.media))
 

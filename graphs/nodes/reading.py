@@ -21,11 +21,14 @@ def understand(text: str, *, cut: bool, state: State, context: Context) -> Actio
     return action
 
 
+def last_text(state: State) -> str:
+    """Return the text of the last sampled turn."""
+    return "".join(str(part.get("text", "")) for part in state["turns"][-1]["parts"])
+
+
 def last_action(state: State, context: Context) -> Action:
     """Return the action of the last sampled turn."""
-    parts = state["turns"][-1]["parts"]
-    text = "".join(str(part.get("text", "")) for part in parts)
-    return understand(text, cut=state.get("cut", False), state=state, context=context)
+    return understand(last_text(state), cut=state.get("cut", False), state=state, context=context)
 
 
 def count(state: State, name: str) -> int:

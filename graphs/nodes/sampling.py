@@ -20,7 +20,7 @@ from graphs.spans import call_span
 from graphs.state import State
 from tools.errors import PolicyError, boundary
 
-Next = Literal["search", "observe", "localize"]
+Next = Literal["search", "observe", "compare", "localize"]
 
 _SEEDS_PER_EPISODE = 1_000
 """Every turn samples with a seed of its own; episodes whose seeds differ share none."""
@@ -38,7 +38,7 @@ async def sample_turn(
     conversation = [*(from_plain(turn) for turn in state.get("turns", [])), *opening]
     start = perf_counter()
     try:
-        completion = await _complete(state, context, conversation)
+        completion = await complete(state, context, conversation)
     except PolicyError as error:
         return Command(
             goto="localize", update={**update, "ending": Ending.POLICY_BROKEN.value, "failure": as_plain(error)}
@@ -61,15 +61,23 @@ async def sample_turn(
     ending = _ending(action, completion, state, context, seconds)
     if ending is not None:
         update["ending"] = ending.value
-    return Command(goto="localize" if ending else _next(action), update=update)
+    return Command(goto="localize" if ending else _next(action, context), update=update)
 
 
-async def _complete(state: State, context: Context, conversation: Sequence[Turn]) -> Completion | None:
-    """Ask the policy within what tokens and seconds are left; None if the time ran out."""
+async def complete(
+    state: State, context: Context, conversation: Sequence[Turn], *, again: int = 0, temperature: float | None = None
+) -> Completion | None:
+    """Ask the policy within what tokens and seconds are left; None if the time ran out.
+
+    `again` counts turns that are sampled only to be compared, each with a seed of its own. Raises PolicyError.
+    """
     budget, turn = context.budget, count(state, "turns")
+    seed = context.sampling.seed * _SEEDS_PER_EPISODE + (_SEEDS_PER_EPISODE - again if again else turn)
+    sampling = replace(context.sampling, seed=seed)
+    if temperature is not None:
+        sampling = replace(sampling, temperature=temperature)
     limit = asyncio.timeout(max(budget.seconds - elapsed(state), 0.001))
     max_tokens = min(budget.turn_tokens, budget.tokens - count(state, "completion_tokens"))
-    sampling = replace(context.sampling, seed=context.sampling.seed * _SEEDS_PER_EPISODE + turn)
     try:
         with boundary(PolicyError, f"{context.policy.name} failed", remedy="Run again with --debug to see where."):
             async with limit:
@@ -97,9 +105,9 @@ async def _ask(context: Context, conversation: Sequence[Turn], max_tokens: int, 
         return completion
 
 
-def _next(action: Action) -> Next:
+def _next(action: Action, context: Context) -> Next:
     if isinstance(action, Answer):
-        return "localize"
+        return "compare" if context.clarify else "localize"
     return "search" if isinstance(action, Search) else "observe"
 
 

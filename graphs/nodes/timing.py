@@ -42,6 +42,8 @@ def timed(function: Node[Goto]) -> Node[Goto]:
             failure = command.update.get("failure", state.get("failure", {}))
             ending = command.update.get("ending", state.get("ending", ""))
             emit(runtime, Ended(ending, failure if ending.endswith("_broken") else {}))
+        if runtime.context.journal is not None:
+            command.update["told"] = runtime.context.journal.take()
         return command
 
     return node

@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 from graph_stubs import DictSearch, clip, context
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from graphs.checkpoints import Held, PlainSerializer
+from graphs.context import Context
 from graphs.conversation import ImageRef, Text, Turn, from_plain, to_plain
 from graphs.dialects.seg_research import answer_turn, keyframe_turn, search_turn
 from graphs.endings import Ending
-from graphs.episode import Task, run_episode
+from graphs.episode import EpisodeResult, Task, run_episode
 from graphs.graph import build_graph
 from graphs.policies.replay import ReplayPolicy
 from graphs.state import add_counts
+from graphs.threads import stream_thread
 
 SCRIPT = [
     search_turn("who", "text_search", "Helsa"),
@@ -24,16 +26,21 @@ SCRIPT = [
 
 
 def strict_saver() -> InMemorySaver:
-    return InMemorySaver(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
+    return InMemorySaver(serde=PlainSerializer())
+
+
+async def run_thread(task: Task, settings: Context, saver: InMemorySaver, thread_id: str) -> EpisodeResult:
+    items = [item async for item in stream_thread(task, settings, Held(saver, None), thread_id)]
+    assert isinstance(items[-1], EpisodeResult)
+    return items[-1]
 
 
 async def test_state_survives_a_strict_checkpointer_and_stays_small(caplog: pytest.LogCaptureFixture) -> None:
     saver = strict_saver()
-    app = build_graph(saver)
-    config = {"configurable": {"thread_id": "a"}}
     big = [np.full((480, 640, 3), i, np.uint8) for i in range(5)]
-    result = await run_episode(Task("the emblem", big), context(SCRIPT), app=app, config=config)
+    result = await run_thread(Task("the emblem", big), context(SCRIPT), saver, "a")
     assert result.found
+    app, config = build_graph(saver), {"configurable": {"thread_id": "a"}}
     state = (await app.aget_state(config)).values
     assert json.loads(json.dumps(state)) == state  # nothing but plain values
     assert [from_plain(turn) for turn in state["turns"]] == list(result.conversation)
@@ -61,13 +68,12 @@ class Dying(ReplayPolicy):
 
 @pytest.mark.parametrize("dies_at", [0, 1, 3])
 async def test_a_killed_episode_goes_on_where_it_stopped(dies_at: int) -> None:
-    app = build_graph(strict_saver())
-    config = {"configurable": {"thread_id": "b"}}
+    saver = strict_saver()
     search = DictSearch({"Helsa": "the Otters"})
     task = Task("the emblem", clip())
     with pytest.raises(Killed):
-        await run_episode(task, context(Dying(dies_at), search=search), app=app, config=config)
-    result = await run_episode(task, context(SCRIPT, search=search), app=app, config=config, resume=True)
+        await run_thread(task, context(Dying(dies_at), search=search), saver, "b")
+    result = await run_thread(task, context(SCRIPT, search=search), saver, "b")
     whole = await run_episode(task, context(SCRIPT))
     assert result.ending is Ending.FOUND
     assert len(search.queries) == 1  # a paid search is not repeated

@@ -455,8 +455,10 @@ def test_the_graph_draws_itself_with_all_its_edges() -> None:
     edges = {(edge.source, edge.target) for edge in drawn.edges}
     assert edges == {
         ("__start__", "plan"),
-        *(("plan", to) for to in ("search", "observe", "localize")),
-        *(("reason", to) for to in ("search", "observe", "localize")),
+        *(("plan", to) for to in ("search", "observe", "compare", "localize")),
+        *(("reason", to) for to in ("search", "observe", "compare", "localize")),
+        *(("compare", to) for to in ("ask", "localize")),
+        ("ask", "localize"),
         ("search", "observe"),
         ("observe", "reason"),
         ("observe", "localize"),

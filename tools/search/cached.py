@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ from weakref import WeakValueDictionary
 
 from tools.errors import SearchError
 from tools.search.base import ImageHit, SearchProvider, TextHit
+from tools.search.kept_replies import keeping_replies
 from tools.search.recordings import BrokenRecordingError, Key, Recording, Recordings
 
 _log = logging.getLogger(__name__)
@@ -71,15 +73,19 @@ class CachedSearch:
     async def _record(self, inner: SearchProvider, key: Key) -> Recording:
         texts: list[TextHit] = []
         images: list[ImageHit] = []
+        replies = self._recordings.folder / "replies" / key.name
         try:
-            if key.kind == "text":
-                texts = await inner.search_text(key.query, key.limit)
-            else:
-                images = await inner.search_images(key.query, key.limit)
+            with keeping_replies(replies):
+                if key.kind == "text":
+                    texts = await inner.search_text(key.query, key.limit)
+                else:
+                    images = await inner.search_images(key.query, key.limit)
         except SearchError as error:
             await asyncio.to_thread(self._recordings.keep_fault, key, error)
             raise
-        return await asyncio.to_thread(self._recordings.keep, key, texts, images)
+        recording = await asyncio.to_thread(self._recordings.keep, key, texts, images)
+        await asyncio.to_thread(shutil.rmtree, replies, ignore_errors=True)
+        return recording
 
 
 def _replayed(key: Key, found: Recording | None) -> Recording:

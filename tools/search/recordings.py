@@ -13,6 +13,9 @@ from tools.errors import SearchError, boundary
 from tools.search.base import ImageHit, TextHit
 from tools.web.pictures import write_whole
 
+MAX_PICTURE_BYTES = 64 * 1024**2
+"""A picture of more is not copied."""
+
 _PICTURE = re.compile(r"[0-9a-f]{64}(?:\.[a-z0-9]{1,8})?")
 
 
@@ -129,6 +132,10 @@ class Recordings:
 
     def _copy(self, path: Path) -> str:
         with boundary(SearchError, f"the picture {path.name} cannot be recorded", remedy="Check the cache's folder."):
+            if path.stat().st_size > MAX_PICTURE_BYTES:
+                raise SearchError(
+                    f"the picture {path.name} has more than {MAX_PICTURE_BYTES} bytes.", remedy="Make it smaller."
+                )
             content = path.read_bytes()
             name = hashlib.sha256(content).hexdigest()
             if _PICTURE.fullmatch(name + path.suffix.lower()):

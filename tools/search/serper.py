@@ -1,13 +1,16 @@
 """Serper: Google's results by its HTTP API (google.serper.dev, `/search` and `/images`)."""
 
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, partial
 from ssl import SSLContext
+from typing import TypeVar
 
 import httpx2 as httpx
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
 
 from tools.search.base import ImageHit, TextHit
+from tools.search.kept_replies import ask_once
 from tools.search.replies import asking, check_status, read_reply
 from tools.search.results import Found, as_image_hits, as_query, as_text_hits
 from tools.web.pictures import PictureFetcher
@@ -57,6 +60,9 @@ class _Images(_Model):
     images: list[_Image] = []
 
 
+_Reply = TypeVar("_Reply", _Texts, _Images)
+
+
 class SerperSearch:
     """Search Google through Serper, one paid request a search."""
 
@@ -81,17 +87,22 @@ class SerperSearch:
 
     async def search_text(self, query: str, limit: int) -> list[TextHit]:
         """Return at most `limit` text hits, best first; SearchError if Serper fails."""
-        reply = read_reply(self.name, _Texts, await self._ask("/search", query, limit))
+        reply = await self._ask("/search", query, limit, _Texts)
         return as_text_hits([*_direct_answers(reply), *map(_text, reply.organic)], limit)
 
     async def search_images(self, query: str, limit: int) -> list[ImageHit]:
         """Return at most `limit` image hits, best first; SearchError if Serper fails."""
-        reply = read_reply(self.name, _Images, await self._ask("/images", query, limit))
+        reply = await self._ask("/images", query, limit, _Images)
         found = [Found(image.title, image.link, picture=image.image_url) for image in reply.images]
         return await as_image_hits(found, limit, self._pictures)
 
-    async def _ask(self, path: str, query: str, limit: int) -> bytes:
+    async def _ask(self, path: str, query: str, limit: int, model: type[_Reply]) -> _Reply:
         asked = {"q": as_query(query), "num": max(limit, _PAGE), **self._place}
+        return await ask_once(
+            {"path": path, **asked}, lambda: self._send(path, asked), partial(read_reply, self.name, model)
+        )
+
+    async def _send(self, path: str, asked: Mapping[str, object]) -> bytes:
         headers = {"X-API-KEY": self._key.get_secret_value()}
         async with (
             asking(self.name, self._seconds, httpx.TransportError),

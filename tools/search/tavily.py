@@ -1,12 +1,13 @@
 """Tavily: a search made for agents, by its own client (`tavily-python`)."""
 
 import json
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from tools.search.base import ImageHit, TextHit
+from tools.search.kept_replies import ask_once
 from tools.search.replies import asking, check_status, read_reply
 from tools.search.results import Found, as_image_hits, as_query, as_text_hits
 from tools.web.extras import load_extra
@@ -71,6 +72,10 @@ class TavilySearch:
         return await as_image_hits(found, limit, self._pictures)
 
     async def _ask(self, query: str, limit: int, **more: bool) -> _Reply:
+        asked = {"query": as_query(query), "limit": limit, "depth": self._depth, **more}
+        return await ask_once(asked, lambda: self._send(query, limit, **more), partial(read_reply, self.name, _Reply))
+
+    async def _send(self, query: str, limit: int, **more: bool) -> bytes:
         hooks = {"response": [self._check]}
         late = self._tavily.errors.TimeoutError
         async with (
@@ -80,7 +85,7 @@ class TavilySearch:
             client = self._tavily.AsyncTavilyClient(self._key.get_secret_value(), client=http)
             asked = {"search_depth": self._depth, "max_results": min(limit, _MOST), "timeout": self._seconds}
             answer = await client.search(as_query(query), **asked, **more)
-        return read_reply(self.name, _Reply, json.dumps(answer).encode())
+        return json.dumps(answer).encode()
 
     async def _check(self, response: Any) -> None:
         """Judge a response before the client does, whose errors do not say how long to wait."""
