@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StreamMode
 from langsmith import tracing_context
 
 from graphs.candidates import question_of
@@ -100,24 +102,28 @@ class EpisodeResult:
         return self.ending is Ending.FOUND
 
 
-async def run_episode(task: Task, context: Context) -> EpisodeResult:
+async def run_episode(task: Task, context: Context, config: RunnableConfig | None = None) -> EpisodeResult:
     """Run one task to its ending; a failing policy, tool or segmenter is an ending, not an exception.
 
-    `context` serves as a template: media, image store and mask store are this episode's own. Raises InputError for an
-    empty query or empty media. Tracing to LangSmith stays off, whatever the environment says.
+    `context` serves as a template: media, image store and mask store are this episode's own. `config` is LangChain's,
+    for callbacks. Raises InputError for an empty query or empty media. Tracing to LangSmith stays off, whatever the
+    environment says.
     """
     context = prepare(task, context)
     with tracing_context(enabled=False):
-        state = await graph.ainvoke({"query": task.query.strip()}, context=context)
+        state = await graph.ainvoke({"query": task.query.strip()}, config, context=context)
     return collect(cast(State, state), context)
 
 
-async def stream_episode(task: Task, context: Context) -> AsyncIterator[Event | EpisodeResult]:
+async def stream_episode(
+    task: Task, context: Context, config: RunnableConfig | None = None
+) -> AsyncIterator[Event | EpisodeResult]:
     """Run one task like `run_episode`, yielding each event as it happens and the result last."""
     context = prepare(task, context)
     state: Any = {}
     with tracing_context(enabled=False):
-        parts = graph.astream({"query": task.query.strip()}, context=context, stream_mode=["custom", "values"])
+        modes: list[StreamMode] = ["custom", "values"]
+        parts = graph.astream({"query": task.query.strip()}, config, context=context, stream_mode=modes)
         async for mode, part in parts:
             if mode == "custom":
                 yield cast(Event, part)

@@ -15,7 +15,10 @@ from tools.errors import MediaError, SegscoutError
 CONFIG = ROOT / "graphs/langgraph.json"
 EDGES = {
     ("__start__", "plan"),
-    *((node, to) for node in ("plan", "reason") for to in ("search", "observe", "localize")),
+    *((node, to) for node in ("plan", "reason") for to in ("search", "observe", "compare", "localize")),
+    # only where a person may be asked
+    *(("compare", to) for to in ("ask", "localize")),
+    ("ask", "localize"),
     ("search", "observe"),
     ("observe", "reason"),
     ("observe", "localize"),
