@@ -1,8 +1,8 @@
 """Measure open-vocabulary segmentation on frames of Emblems: every pixel one of 320 emblems or background.
 
 Does it help to have the policy say first what is there? The same masks are labelled without a prior, with the soft
-prior of presence and with hard gating; `--boxes` adds the policy's own boxes. What takes CLIP's place is learnt in closed
-form from the knowledge base's pictures and captions; no weights but the two shipped models are used.
+prior of presence and with hard gating; `--boxes` adds the policy's own boxes. What takes CLIP's place is learnt in
+closed form from the knowledge base's pictures and captions; no weights but the two shipped models are used.
 `python -m evals.emblems.semantic --n 200 --seed 20261121` prints one JSON object.
 """
 

@@ -90,4 +90,5 @@ def score_classes(masks: Rows, rows: Rows, phrases: Sequence[Phrase], classes: i
     np.maximum.at(best, [phrase.place * slots + phrase.slot for phrase in phrases], likeness.T)
     pooled = best.reshape(classes, slots, len(masks))
     used = np.isfinite(pooled)
-    return np.where(used, pooled, 0.0).sum(axis=1).T / np.maximum(used.sum(axis=1).T, 1)
+    summed, count = np.where(used, pooled, 0.0).sum(axis=1).T, used.sum(axis=1).T
+    return np.asarray(summed / np.maximum(count, 1), np.float64)

@@ -20,8 +20,14 @@ VocabularyGraph = CompiledStateGraph[VocabularyState, OpenVocabularyContext, Voc
 def build_graph(checkpointer: Any = None) -> VocabularyGraph:
     """Compile the graph, with a LangGraph checkpointer if runs must survive their process."""
     builder = StateGraph(VocabularyState, context_schema=OpenVocabularyContext, input_schema=VocabularyInput)
-    for node in (describe, shortlist, reason, align, compose, locate, segment, fuse):
-        builder.add_node(node.__name__, node)
+    builder.add_node("describe", describe)
+    builder.add_node("shortlist", shortlist)
+    builder.add_node("reason", reason)
+    builder.add_node("align", align)
+    builder.add_node("compose", compose)
+    builder.add_node("locate", locate)
+    builder.add_node("segment", segment)
+    builder.add_node("fuse", fuse)
     builder.add_edge(START, "describe")
     return builder.compile(checkpointer=checkpointer, name="openvocab")
 

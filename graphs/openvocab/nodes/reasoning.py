@@ -33,7 +33,7 @@ async def describe(
 async def shortlist(
     state: VocabularyState, runtime: Runtime[OpenVocabularyContext]
 ) -> Command[Literal["reason", "align"]]:
-    """Have the candidates picked out of the class list, some names at a time; without any, reasons are not asked for."""
+    """Have the candidates picked out of the class list, some names at a time; without any, no reason is asked for."""
     context = runtime.context
     assert context.dialect is not None
     shown, description = show(context), state.get("description", "")

@@ -44,8 +44,9 @@ async def segment(state: VocabularyState, runtime: Runtime[OpenVocabularyContext
     """Cut the masks and score each by every class, in a worker thread."""
     work = runtime.context.work
     cut = cut_boxes if runtime.context.settings.regions == "boxes" else cut_masks
-    work.segments, work.scores = await asyncio.to_thread(cut, state, runtime.context)
-    emit(runtime, RegionsCut(len(work.segments)))
+    segments, scores = await asyncio.to_thread(cut, state, runtime.context)
+    work.segments, work.scores = segments, scores
+    emit(runtime, RegionsCut(len(segments)))
     return Command(goto="fuse", update={})
 
 

@@ -1,9 +1,8 @@
 """Measure every node, say so, and close a run under its own name when a part of the system breaks."""
 
-from collections.abc import Awaitable, Callable
 from functools import wraps
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from langgraph.graph import END
 from langgraph.runtime import Runtime
@@ -16,7 +15,14 @@ from graphs.openvocab.state import VocabularyState
 from tools.errors import PolicyError, SegscoutError
 
 Goto = TypeVar("Goto", bound=str)
-Node = Callable[[VocabularyState, Runtime[OpenVocabularyContext]], Awaitable[Command[Goto]]]
+
+
+class Node(Protocol[Goto]):
+    """A node of the graph; LangGraph passes the runtime by name."""
+
+    async def __call__(self, state: VocabularyState, runtime: Runtime[OpenVocabularyContext]) -> Command[Goto]:
+        """Run the node and say where to go next."""
+        ...
 
 
 def timed(function: Node[Goto]) -> Node[Goto]:
