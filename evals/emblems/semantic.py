@@ -13,6 +13,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ from tools.classifiers.captioned import CaptionedEncoder, CaptionedMask
 from tools.embedders import load_embedder
 from tools.image_store import Image
 from tools.segmenters import EMBEDDED
+from tools.segmenters.automatic import Proposals, propose_masks
+from tools.segmenters.base import Segmenter
 from tools.segmenters.sam2 import Sam2Segmenter
 
 BACKGROUND = 0
@@ -40,6 +43,10 @@ _PLACE = {emblem: place for place, emblem in enumerate(ALL_EMBLEMS, 1)}
 _TILES = 3
 _TILE = 448 // _TILES
 _PICTURE = 128
+_EMPTY = 12
+PROPOSALS = Proposals(points=10, score=0.8)
+PRIOR = PresencePrior(weight=2.0)
+"""Grid, score and weight were chosen on eight frames of seed 7."""
 _GROUND = 6
 """Pixels of an emblem's picture that differ by more from its even ground belong to the emblem."""
 
@@ -62,8 +69,16 @@ def draw_frames(n: int, seed: int) -> Iterator[Frame]:
         yield Frame(image, places[ids.astype(np.int32) + 1])
 
 
+def empty_pictures(segmenter: Segmenter, number: int) -> Iterator[CaptionedMask]:
+    """Yield what a segmenter cuts out of `number` backgrounds on which there is nothing."""
+    for picture in map(background, range(number)):
+        yield CaptionedMask(picture, np.ones(picture.shape[:2], np.bool_), "background")
+        for segment in propose_masks(segmenter, picture, PROPOSALS):
+            yield CaptionedMask(picture, segment.mask, "background")
+
+
 def captioned_pictures(world: World, number: int) -> Iterator[CaptionedMask]:
-    """Yield the first `number` emblem pictures of a world with their captions, nine on a sheet, and backgrounds."""
+    """Yield the first `number` emblem pictures of a world with their captions, nine on a sheet."""
     per_sheet = _TILES * _TILES
     for start in range(0, number, per_sheet):
         sheet = background(start // per_sheet % COUNT).copy()
@@ -77,7 +92,6 @@ def captioned_pictures(world: World, number: int) -> Iterator[CaptionedMask]:
             mask[window] = (np.abs(picture.astype(int) - picture[0, 0]) > _GROUND).any(axis=2)
             masks.append(CaptionedMask(sheet, mask, world.teams[team].emblem.phrase))
         yield from masks
-        yield CaptionedMask(background((start // per_sheet + 7) % COUNT), np.ones((448, 448), np.bool_), "background")
 
 
 @dataclass
@@ -127,7 +141,8 @@ def make_context(policy: Policy, seed: int, pictures: int) -> OpenVocabularyCont
     """Return the context of all frames: the shipped models, and the knowledge base's first `pictures` pictures."""
     segmenter = Sam2Segmenter(str(EMBEDDED))
     world = make_world("test", seed, pictures)
-    encoder = CaptionedEncoder(segmenter, captioned_pictures(world, pictures))
+    examples = chain(captioned_pictures(world, pictures), empty_pictures(segmenter, _EMPTY))
+    encoder = CaptionedEncoder(segmenter, examples)
     return OpenVocabularyContext(
         vocabulary=VOCABULARY,
         aligner=ClassAligner(VOCABULARY, load_embedder("hashing"), threshold=0.9),
@@ -137,7 +152,7 @@ def make_context(policy: Policy, seed: int, pictures: int) -> OpenVocabularyCont
         rows=PhraseRows(encoder, ("{}",)),
         policy=policy,
         dialect=ListingReasoning(),
-        settings=Settings(certain=frozenset({"background"}), rest=False),
+        settings=Settings(proposals=PROPOSALS, prior=PRIOR, certain=frozenset({"background"}), rest=False),
     )
 
 

@@ -1,7 +1,7 @@
 """A mask classifier from captioned pictures, without CLIP: each word of a caption is learnt from the pictures it names.
 
-A mask is described by a segmenter's own image features under it and by its outline; ridge regression, in closed form,
-maps that to the words of the captions. So a space of words takes the place of CLIP's: a text is the words in it that
+A mask is described by a segmenter's own image features under it and by its outline; kernel ridge regression, in closed
+form, maps that to the words of the captions. So a space of words takes the place of CLIP's: a text is the words in it that
 are known, a mask the words that fit it. For small closed worlds of which a few hundred captioned pictures are at hand.
 """
 
@@ -52,27 +52,31 @@ class CaptionedEncoder:
         features: FeatureMaps,
         examples: Iterable[CaptionedMask],
         *,
-        levels: int = 2,
-        ridge: float = 0.3,
-        scale: float = 20.0,
+        levels: int = 1,
+        width: float = 0.3,
+        ridge: float = 0.03,
+        scale: float = 40.0,
     ) -> None:
         """Learn the words of `examples`; `levels` of the feature maps are used, finest first.
 
-        Raises InputError without examples.
+        `width` is the factor of squared distances in the kernel, `ridge` what is added to its diagonal. Raises
+        InputError without examples.
         """
-        self._features, self._levels, self.scale = features, levels, scale
+        self._features, self._levels, self._width, self.scale = features, levels, width, scale
         pairs = [(self._describe(one.image, one.mask), set(words(one.caption))) for one in examples]
         if not pairs:
             raise InputError("there is no captioned picture to learn from.", remedy="Give some.")
         self._words = sorted(set.union(*(said for _, said in pairs)))
         seen = np.stack([vector for vector, _ in pairs])
         self._mean, self._std = seen.mean(axis=0), seen.std(axis=0) + 1e-6
+        # Looks and outline weigh alike, however many numbers each has.
+        parts = np.repeat([seen.shape[1] - _OUTLINE**2, _OUTLINE**2], [seen.shape[1] - _OUTLINE**2, _OUTLINE**2])
+        self._std *= np.sqrt(np.maximum(parts, 1))
         told = np.array([[word in said for word in self._words] for _, said in pairs], np.float64)
         self._often = told.mean(axis=0)
-        x = (seen - self._mean) / self._std
-        # A kernel matrix of the examples is smaller than one of the features, and gives the same answer.
-        kernel = x @ x.T / x.shape[1] + np.eye(len(x)) * ridge
-        self._weights: NDArray[np.float64] = x.T @ np.linalg.solve(kernel, told - self._often) / x.shape[1]
+        self._known = (seen - self._mean) / self._std
+        kernel = self._kernel(self._known) + np.eye(len(seen)) * ridge
+        self._weights: NDArray[np.float64] = np.linalg.solve(kernel, told - self._often)
 
     def encode_texts(self, texts: Sequence[str]) -> Rows:
         """Encode texts by the known words in them: float32 (len(texts), words) of length 1, or 0 if none is known."""
@@ -84,8 +88,13 @@ class CaptionedEncoder:
         if not masks:
             return np.zeros((0, len(self._words)), np.float32)
         seen = np.stack([self._describe(image, mask) for mask in masks])
-        fits = (seen - self._mean) / self._std @ self._weights + self._often
+        fits = self._kernel((seen - self._mean) / self._std) @ self._weights + self._often
         return unit(np.clip(fits, 0.0, 1.0))
+
+    def _kernel(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how near vectors are to the examples, (vectors, examples), 1 for the same and 0 for far away."""
+        apart = (seen**2).sum(axis=1)[:, None] + (self._known**2).sum(axis=1) - 2 * seen @ self._known.T
+        return np.asarray(np.exp(-self._width * np.maximum(apart, 0)))
 
     def _describe(self, image: Image, mask: Mask) -> NDArray[np.float64]:
         """Return mean and deviation of the features under a mask, level by level, and the mask's outline, flat."""

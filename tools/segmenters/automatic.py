@@ -5,15 +5,14 @@ at the masks that are kept.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tools.errors import InputError
 from tools.image_store import Image
-from tools.segmenters.base import Prompt, Segment, Segmenter
+from tools.segmenters.base import Mask, Prompt, Segment, Segmenter
 from tools.segmenters.prompts import box_of
 
 
@@ -31,7 +30,9 @@ class Proposals:
     """How masks are proposed.
 
     `points` a side of the grid; masks below `score` (the segmenter's own IoU estimate), of fewer than `pixels`, or that
-    cover more than `share` of the picture are dropped; of two whose IoU is above `overlap` the surer one stays.
+    cover more than `share` of the picture are dropped. Of two whose IoU is above `overlap`, or that share more than
+    `nested` of the smaller, the surer one stays (1: nested ones both stay). A mask must share an IoU of `agreement`
+    with what a closer look makes of it.
     """
 
     points: int = 10
@@ -39,6 +40,8 @@ class Proposals:
     pixels: int = 100
     share: float = 0.9
     overlap: float = 0.6
+    nested: float = 0.6
+    agreement: float = 0.05
 
     def __post_init__(self) -> None:
         if self.points < 1:
@@ -54,9 +57,11 @@ def propose_masks(segmenter: Segmenter, image: Image, proposals: Proposals | Non
     grid = [Prompt(points=(point,), labels=(1,)) for point in grid_points(image.shape[:2], rules.points)]
     if not isinstance(segmenter, WholePictureSegmenter):
         return keep_distinct(segmenter.segment(image, grid), rules)
-    coarse = keep_distinct(segmenter.segment_whole(image, grid), rules)
-    boxes = [Prompt(box_of(segment.mask)) for segment in coarse]
-    return keep_distinct(segmenter.segment(image, boxes), rules)
+    # Nested ones are told apart after the closer look, whose scores can be trusted more.
+    coarse = keep_distinct(segmenter.segment_whole(image, grid), replace(rules, nested=1.0))
+    fine = segmenter.segment(image, [Prompt(box_of(segment.mask)) for segment in coarse])
+    agreed = [f for c, f in zip(coarse, fine, strict=True) if _iou(c.mask, f.mask) >= rules.agreement]
+    return keep_distinct(agreed, rules)
 
 
 def grid_points(size: tuple[int, ...], points: int) -> list[tuple[float, float]]:
@@ -69,15 +74,23 @@ def grid_points(size: tuple[int, ...], points: int) -> list[tuple[float, float]]
 def keep_distinct(segments: Sequence[Segment], rules: Proposals) -> list[Segment]:
     """Drop unsure, tiny and all-covering masks, and of those that are nearly the same all but the surest."""
     kept: list[Segment] = []
-    flat: list[NDArray[np.bool_]] = []
+    masks: list[Mask] = []
     areas: list[int] = []
     for segment in sorted(segments, key=lambda one: -one.score):
         area = int(np.count_nonzero(segment.mask))
         if segment.score < rules.score or not rules.pixels <= area <= rules.share * segment.mask.size:
             continue
-        both = [int(np.count_nonzero(other & segment.mask)) for other in flat]
-        if all(b <= rules.overlap * (area + a - b) for b, a in zip(both, areas, strict=True)):
+        both = [int(np.count_nonzero(other & segment.mask)) for other in masks]
+        if all(
+            b <= rules.overlap * (area + a - b) and b <= rules.nested * min(area, a)
+            for b, a in zip(both, areas, strict=True)
+        ):
             kept.append(segment)
-            flat.append(segment.mask)
+            masks.append(segment.mask)
             areas.append(area)
     return kept
+
+
+def _iou(one: Mask, other: Mask) -> float:
+    either = int(np.count_nonzero(one | other))
+    return int(np.count_nonzero(one & other)) / either if either else 0.0
