@@ -10,7 +10,6 @@ from graphs.openvocab.aligner import ClassAligner
 from graphs.openvocab.dialects import JsonReasoning
 from graphs.policies.base import Completion, Sampling
 from tools.classifiers.base import Rows
-from tools.embedders import load_embedder
 from tools.errors import PolicyError
 from tools.image_store import Image, ImageStore
 from tools.segmenters.base import Frames, Mask, Prompt, Segment
@@ -25,6 +24,36 @@ def picture() -> Image:
     image[10:30, 5:25] = RED
     image[10:30, 35:55] = BLUE
     return image
+
+
+MEANINGS = {
+    "apple": (0.6, 0, 0.5, 0),
+    "bicycle": (0.5, 0, 0.6, 0),
+    "wall": (0, 0, 0, 1),
+    "red": (2, 0, 0, 0),
+    "blue": (0, 0, 2, 0),
+}
+
+
+class ToyEmbedder:
+    """Words without their plural ending, one axis each; "cycle" is close to "bike"."""
+
+    name = "toy"
+    dimension = 6
+    chance = 0.1
+    axes = ("apple", "fruit", "bicycle", "bike", "wall")
+
+    def embed_queries(self, texts: Sequence[str]) -> Rows:
+        return self.embed_passages(texts)
+
+    def embed_passages(self, texts: Sequence[str]) -> Rows:
+        return np.array([self._vector(text) for text in texts], np.float32)
+
+    def _vector(self, text: str) -> list[float]:
+        if text == "cycle":
+            return [0, 0, 0, 0.7, 0, 0.7]
+        hit = [float(text.rstrip("s") == axis) for axis in self.axes]
+        return [*hit, 0.0 if any(hit) else 1.0]
 
 
 class ColourSegmenter:
@@ -55,15 +84,13 @@ class ToyEncoder:
 
     name = "toy"
     scale = 10.0
-    meanings = {"apple": (0.6, 0, 0.5, 0), "bicycle": (0.5, 0, 0.6, 0), "bike": (0, 0, 0, 0), "wall": (0, 0, 0, 1),
-                "red": (2, 0, 0, 0), "blue": (0, 0, 2, 0)}  # fmt: skip
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def encode_texts(self, texts: Sequence[str]) -> Rows:
         self.texts += texts
-        vectors = [[self.meanings.get(word.strip(".,"), (0, 0, 0, 0)) for word in text.split()] for text in texts]
+        vectors = [[MEANINGS.get(word.strip(".,"), (0, 0, 0, 0)) for word in text.split()] for text in texts]
         return np.array([np.sum(vector, axis=0) for vector in vectors], np.float32)
 
     def encode_masks(self, image: Image, masks: Sequence[Mask]) -> Rows:
@@ -110,7 +137,7 @@ def context(policy: Script | None, **changes: object) -> OpenVocabularyContext:
     """A context with stubs everywhere; None for no policy."""
     settings: dict[str, object] = {
         "vocabulary": VOCABULARY,
-        "aligner": ClassAligner(VOCABULARY, load_embedder("hashing")),
+        "aligner": ClassAligner(VOCABULARY, ToyEmbedder()),
         "segmenter": ColourSegmenter(),
         "encoder": ToyEncoder(),
         "policy": policy,

@@ -1,8 +1,8 @@
 """A mask classifier from captioned pictures, without CLIP: each word of a caption is learnt from the pictures it names.
 
 A mask is described by a segmenter's own image features under it and by its outline; kernel ridge regression, in closed
-form, maps that to the words of the captions. So a space of words takes the place of CLIP's: a text is the words in it that
-are known, a mask the words that fit it. For small closed worlds of which a few hundred captioned pictures are at hand.
+form, maps that to the words of the captions. So a space of words takes the place of CLIP's: a text is the words in it
+that are known, a mask the words that fit it. For small closed worlds of which a few hundred captioned pictures exist.
 """
 
 from collections.abc import Iterable, Sequence
