@@ -12,21 +12,21 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evals.emblems.backgrounds import COUNT, background
 from evals.emblems.knowledge import emblem_picture
 from evals.emblems.tasks import draw_task
 from evals.emblems.world import ALL_EMBLEMS, World, make_world
+from evals.label_counts import Tally
 from graphs.openvocab import OpenVocabularyContext, OpenVocabularyResult, Settings, Vocabulary, segment_vocabulary
 from graphs.openvocab.aligner import ClassAligner
 from graphs.openvocab.composer import PhraseRows
 from graphs.openvocab.dialects import ListingReasoning
-from graphs.openvocab.fusion import LabelMap, PresencePrior, class_chances, semantic_map
+from graphs.openvocab.fusion import NOTHING, LabelMap, PresencePrior, class_chances, semantic_map
 from graphs.policies.base import Policy
 from graphs.policies.loading import load_policy
 from tools.classifiers.captioned import CaptionedEncoder, CaptionedMask
@@ -43,7 +43,6 @@ _PLACE = {emblem: place for place, emblem in enumerate(ALL_EMBLEMS, 1)}
 _TILES = 3
 _TILE = 448 // _TILES
 _PICTURE = 128
-_EMPTY = 12
 PROPOSALS = Proposals(points=10, score=0.8)
 PRIOR = PresencePrior(weight=2.0)
 """Grid, score and weight were chosen on eight frames of seed 7."""
@@ -94,38 +93,9 @@ def captioned_pictures(world: World, number: int) -> Iterator[CaptionedMask]:
         yield from masks
 
 
-@dataclass
-class Tally:
-    """Pixels of each class, (3, classes) a frame: rightly predicted, true, predicted."""
-
-    frames: list[NDArray[np.float64]] = field(default_factory=list)
-
-    def add(self, predicted: LabelMap, truth: LabelMap) -> None:
-        """Count a frame; what no mask covers is background."""
-        ours = np.where(predicted < 0, BACKGROUND, predicted)
-        counted = (truth[ours == truth], truth, ours)
-        self.frames.append(np.stack([np.bincount(x.ravel(), minlength=len(VOCABULARY)) for x in counted]).astype(float))
-
-    def summary(self) -> dict[str, object]:
-        """Return mIoU over the true classes with its 95 % bootstrap interval over frames, and over all that occur."""
-        counts = np.stack(self.frames)
-        weights = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), 1000)
-        resampled = miou(np.tensordot(weights.astype(float), counts, 1))
-        low, high = np.percentile(resampled, (2.5, 97.5))
-        total = counts.sum(axis=0)[None]
-        return {
-            "miou": round(float(miou(total)[0]), 4),
-            "ci95": [round(float(low), 4), round(float(high), 4)],
-            "miou_occurring": round(float(miou(total, predicted=True)[0]), 4),
-            "pixel_accuracy": round(float(total[0, 0].sum() / total[0, 1].sum()), 4),
-        }
-
-
-def miou(counts: NDArray[np.float64], *, predicted: bool = False) -> NDArray[np.float64]:
-    """Return the mean IoU of counts (samples, 3, classes) over true classes, or also over those predicted only."""
-    union = counts[:, 1] + counts[:, 2] - counts[:, 0]
-    among = union > 0 if predicted else counts[:, 1] > 0
-    return np.asarray((counts[:, 0] / np.maximum(union, 1) * among).sum(axis=1) / among.sum(axis=1))
+def on_background(labels: LabelMap) -> LabelMap:
+    """Return labels with background where no mask is."""
+    return np.where(labels == NOTHING, BACKGROUND, labels).astype(np.int32)
 
 
 def labels_with(result: OpenVocabularyResult, prior: PresencePrior | None, size: tuple[int, int]) -> LabelMap:
@@ -137,11 +107,11 @@ def labels_with(result: OpenVocabularyResult, prior: PresencePrior | None, size:
     return semantic_map(result.regions, class_chances(scores), size)
 
 
-def make_context(policy: Policy, seed: int, pictures: int) -> OpenVocabularyContext:
-    """Return the context of all frames: the shipped models, and the knowledge base's first `pictures` pictures."""
+def make_context(policy: Policy, seed: int, pictures: int, empty: int = 12) -> OpenVocabularyContext:
+    """Return the context of all frames: the shipped models; words learnt from `pictures`, and `empty` backgrounds."""
     segmenter = Sam2Segmenter(str(EMBEDDED))
     world = make_world("test", seed, pictures)
-    examples = chain(captioned_pictures(world, pictures), empty_pictures(segmenter, _EMPTY))
+    examples = chain(captioned_pictures(world, pictures), empty_pictures(segmenter, empty))
     encoder = CaptionedEncoder(segmenter, examples)
     return OpenVocabularyContext(
         vocabulary=VOCABULARY,
@@ -164,7 +134,9 @@ async def measure(context: OpenVocabularyContext, frames: Sequence[Frame], *, bo
         "soft_prior": prior,
         "hard_gating": replace(prior, hard=True),
     }
-    tallies = {name: Tally() for name in ways} | ({"policy_boxes": Tally()} if boxes else {})
+    tallies = {name: Tally(len(VOCABULARY)) for name in ways} | (
+        {"policy_boxes": Tally(len(VOCABULARY))} if boxes else {}
+    )
     found, said, right, broken = [], [], 0, 0
     seconds: list[float] = []
     for frame in frames:
@@ -172,12 +144,12 @@ async def measure(context: OpenVocabularyContext, frames: Sequence[Frame], *, bo
         broken += result.ending.broken
         size = (frame.truth.shape[0], frame.truth.shape[1])
         for name, way in ways.items():
-            tallies[name].add(labels_with(result, way, size), frame.truth)
+            tallies[name].add(on_background(labels_with(result, way, size)), frame.truth)
         if boxes:
             again = replace(context, reasons=result.reasons, settings=replace(context.settings, regions="boxes"))
             located = await segment_vocabulary(frame.image, again)
             maps = located.maps
-            tallies["policy_boxes"].add(maps.labels if maps else np.zeros_like(frame.truth), frame.truth)
+            tallies["policy_boxes"].add(on_background(maps.labels) if maps else np.zeros_like(frame.truth), frame.truth)
         true = {VOCABULARY.classes[place].name for place in np.unique(frame.truth) if place != BACKGROUND}
         right += len(true & set(result.present))
         found.append(len(true))
