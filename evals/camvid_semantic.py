@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -48,7 +49,13 @@ def camvid_pictures(folder: Path) -> Iterator[tuple[Image, NDArray[np.int32]]]:
         labels = cv2.imread(str(folder / "labels" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         if picture is None or labels is None or labels.shape != picture.shape[:2]:
             raise MediaError(f"the picture or labels {name} in {folder} cannot be read.", remedy=_REMEDY)
-        yield np.asarray(picture, np.uint8), np.where(labels < len(VOCABULARY), labels, -1).astype(np.int32)
+        yield np.asarray(picture, np.uint8), _places(labels)
+
+
+def _places(labels: NDArray[Any]) -> NDArray[np.int32]:
+    places = labels.astype(np.int32)
+    places[places >= len(VOCABULARY)] = -1
+    return places
 
 
 async def measure(

@@ -59,10 +59,15 @@ def semantic_map(segments: Sequence[Segment], chances: Scores, size: tuple[int, 
     labels = np.full(size, NOTHING, np.int32)
     if not segments:
         return labels
-    # Pixels under the same masks have the same label, and there are far fewer such sets than pixels.
-    packed = np.packbits(np.stack([segment.mask.reshape(-1) for segment in segments]), axis=0)
-    sets, which = np.unique(packed, axis=1, return_inverse=True)
-    covering = np.unpackbits(sets, axis=0, count=len(segments)).T.astype(np.float64)
+    # Pixels under the same masks have the same label, and there are far fewer such sets than pixels. A set is known
+    # by the random numbers of its masks, combined: that two of 64 bits fall together is never seen.
+    masks = np.stack([segment.mask.reshape(-1) for segment in segments])
+    numbers = np.random.default_rng(0).integers(1, 2**63, len(segments), dtype=np.uint64)
+    keys = np.zeros(masks.shape[1], np.uint64)
+    for mask, number in zip(masks, numbers, strict=True):
+        keys[mask] ^= number
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    covering = masks[:, first].T.astype(np.float64)
     trust = np.array([max(segment.score, 1e-3) for segment in segments])
     best = np.where(covering.any(axis=1), (covering * trust @ chances).argmax(axis=1), NOTHING)
     return best[which.reshape(size)].astype(np.int32)

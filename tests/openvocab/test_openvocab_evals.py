@@ -65,6 +65,7 @@ class Truth:
         return np.eye(len(VOCABULARY), dtype=np.float32)[[max(place, 0) for place in places]]
 
 
+@pytest.mark.slow
 @needs_shared("data/camvid")
 def test_on_street_photographs_the_truth_scores_one_and_a_constant_the_chance_level() -> None:
     pictures = list(camvid_pictures(CAMVID))

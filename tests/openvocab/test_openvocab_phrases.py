@@ -103,6 +103,7 @@ def test_synonyms_are_pooled_within_their_class_and_apart_from_attributes() -> N
     order = {(p.place, p.text): number for number, p in enumerate(phrases)}
     one_hot = np.eye(len(phrases), dtype=np.float32)
     values = {(0, "a1"): 1.0, (0, "a2"): 3.0, (0, "a1 that has x"): 9.0, (0, "a2 that has y"): 6.0, (1, "b1"): 4.0}
+    values[0, "a2 that has x"] = 8.0  # the wrong reshape would make three groups of two: 9, 3 and 8
     mask = np.zeros((1, len(phrases)), np.float32)
     for key, value in values.items():
         mask[0, order[key]] = value

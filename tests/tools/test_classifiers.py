@@ -50,6 +50,11 @@ def test_clip_sees_the_mask_and_little_of_what_is_around_it(checkpoint: Path) ->
     np.testing.assert_allclose(rows[0][0], rows[1][0], atol=1e-6)
     assert np.abs(rows[0][1] - rows[1][1]).max() > 1e-4
     np.testing.assert_allclose(np.linalg.norm(rows[0], axis=1), 1.0, atol=1e-5)
+    part = mask & (np.arange(40) < 20)[:, None]
+    for fade, same in ((1.0, True), (0.0, False)):
+        encoder = ClipEncoder(str(checkpoint), device="cpu", fade=fade)
+        pair = [encoder.encode_masks(one, [part]) for one in (image, other)]
+        assert np.allclose(*pair, atol=1e-6) == same
     assert gone.encode_masks(image, []).shape[0] == 0
 
 

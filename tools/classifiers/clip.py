@@ -31,7 +31,7 @@ class ClipEncoder:
     """Encode masks as crops, and texts, with one dual encoder.
 
     A crop is the square around the mask's box, `margin` times its longer side wide; pixels outside the mask are blended
-    towards the crop's mean colour by `fade` (0: kept, 1: gone). Raises ClassifierError if it cannot be loaded.
+    towards the checkpoint's mean colour by `fade` (0: kept, 1: gone). Raises ClassifierError if it cannot be loaded.
     """
 
     def __init__(self, model: str, *, device: str | None = None, margin: float = 1.2, fade: float = 0.7) -> None:
@@ -52,6 +52,7 @@ class ClipEncoder:
         self._mean, self._std = (
             torch.tensor(settings[key], device=self._device).view(3, 1, 1) for key in ("image_mean", "image_std")
         )
+        self._fill = np.asarray(settings["image_mean"], np.float32) * 255
         self.scale = min(float(self._model.logit_scale.detach().exp()), _MOST_SCALE)
 
     def encode_texts(self, texts: Sequence[str]) -> Rows:
@@ -89,10 +90,11 @@ class ClipEncoder:
         rows = slice(max(0, round(cy - half)), min(height, max(round(cy + half), round(cy - half) + 1)))
         columns = slice(max(0, round(cx - half)), min(width, max(round(cx + half), round(cx - half) + 1)))
         window = image[rows, columns].astype(np.float32)
-        mean = window.reshape(-1, 3).mean(axis=0)
         keep = np.where(mask[rows, columns], 1.0, 1.0 - self._fade)[..., None] if mask.any() else 1.0
-        shown = np.asarray(mean + (window - mean) * keep + 0.5, np.uint8)
-        return np.asarray(cv2.resize(_square(shown, mean), (self._side, self._side), interpolation=cv2.INTER_AREA))
+        shown = np.asarray(self._fill + (window - self._fill) * keep + 0.5, np.uint8)
+        return np.asarray(
+            cv2.resize(_square(shown, self._fill), (self._side, self._side), interpolation=cv2.INTER_AREA)
+        )
 
 
 def _square(picture: Image, fill: "np.ndarray[Any, np.dtype[np.float32]]") -> Image:
