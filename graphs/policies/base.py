@@ -1,8 +1,8 @@
 """What every policy does: complete a conversation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from graphs.conversation import Turn
 from tools.image_store import ImageStore
@@ -29,6 +29,8 @@ class Sampling:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    """JSON schema of the turn; a policy that cannot hold itself to one ignores it, so readers stay tolerant."""
 
 
 class Policy(Protocol):

@@ -54,6 +54,7 @@ class OpenAIPolicy:
         self._pictures = PictureCache(image_format)
         self._served: list[str] = []
         self._vllm = False
+        self._schemas = True
         self._known = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
 
@@ -81,7 +82,20 @@ class OpenAIPolicy:
                 "include_stop_str_in_output": True,
                 "skip_special_tokens": self._skip_special_tokens,
             }
-        return await self._ask(request, stop)
+        if sampling.schema is None or not self._schemas:
+            return await self._ask(request, stop)
+        structure = {"name": "answer", "schema": dict(sampling.schema), "strict": True}
+        try:
+            return await self._ask(
+                {**request, "response_format": {"type": "json_schema", "json_schema": structure}}, stop
+            )
+        except PolicyError as error:
+            if not isinstance(error.__cause__, openai.BadRequestError | openai.UnprocessableEntityError):
+                raise
+            # Not every endpoint knows schemas. If the refusal was for another reason, this one is refused alike.
+            completion = await self._ask(request, stop)
+            self._schemas = False
+            return completion
 
     async def _messages(self, turns: Sequence[Turn], images: ImageStore) -> list[dict[str, Any]]:
         """Render the conversation; in another thread if pictures are still to be encoded, which takes milliseconds."""

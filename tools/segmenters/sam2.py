@@ -91,6 +91,23 @@ class Sam2Segmenter:
         with boundary(SegmenterError, "SAM 2 failed", remedy=_RUN_REMEDY), torch.inference_mode():
             return self._look([image for image, _ in pairs], [prompt for _, prompt in pairs], views)
 
+    def segment_whole(self, image: Image, prompts: Sequence[Prompt]) -> list[Segment]:
+        """Segment each prompt, looking once at the whole picture whatever the checkpoint's window says.
+
+        Coarser than `segment` on small objects, and many times faster for many prompts. Raises what `segment` raises.
+        """
+        check_prompts(prompts)
+        with boundary(SegmenterError, "SAM 2 failed", remedy=_RUN_REMEDY), torch.inference_mode():
+            return self._segment_whole(image, prompts)
+
+    def feature_maps(self, image: Image) -> list[torch.Tensor]:
+        """Return what the encoder sees in a whole picture: float32 (channels, height, width) a level, finest first.
+
+        The picture that was segmented last is not encoded again. Raises SegmenterError if the model cannot run.
+        """
+        with boundary(SegmenterError, "SAM 2 failed", remedy=_RUN_REMEDY), torch.inference_mode():
+            return [level[0] for level in self._embed_picture(image)]
+
     def propagate(
         self, frames: Frames, prompts: Sequence[Prompt], keyframe: int
     ) -> Iterator[tuple[int, list[Segment]]]:
