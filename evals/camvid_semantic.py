@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.label_counts import Tally
+from evals.metrics.semantic import count_classes, score_semantic
 from graphs.openvocab import OpenVocabularyContext, Vocabulary, segment_vocabulary
 from graphs.openvocab.aligner import ClassAligner
 from graphs.openvocab.composer import PhraseRows
@@ -62,14 +62,16 @@ async def measure(
     context: OpenVocabularyContext, pictures: Iterable[tuple[Image, NDArray[np.int32]]]
 ) -> dict[str, object]:
     """Label all pictures; return scores, how many runs broke, and which names were like no class."""
-    tally, broken = Tally(len(VOCABULARY)), 0
+    counts, broken = [], 0
     unaligned: set[str] = set()
     for image, truth in pictures:
         result = await segment_vocabulary(image, context)
-        tally.add(result.maps.labels if result.maps else np.full_like(truth, -1), truth)
+        labels = result.maps.labels if result.maps else np.full_like(truth, -1)
+        counts.append(count_classes(labels, truth, len(VOCABULARY), ignore=-1))
         broken += result.ending.broken
         unaligned |= set(result.unaligned)
-    return {"n": len(tally.pictures), **tally.summary(), "broken": broken, "unaligned": sorted(unaligned)}
+    scored = score_semantic(counts).summary()
+    return {"n": len(counts), **scored, "broken": broken, "unaligned": sorted(unaligned)}
 
 
 def main(arguments: list[str]) -> None:

@@ -21,7 +21,7 @@ from evals.emblems.backgrounds import COUNT, background
 from evals.emblems.knowledge import emblem_picture
 from evals.emblems.tasks import draw_task
 from evals.emblems.world import ALL_EMBLEMS, World, make_world
-from evals.label_counts import Tally
+from evals.metrics.semantic import Counts, count_classes, score_semantic
 from graphs.openvocab import OpenVocabularyContext, OpenVocabularyResult, Settings, Vocabulary, segment_vocabulary
 from graphs.openvocab.aligner import ClassAligner
 from graphs.openvocab.composer import PhraseRows
@@ -134,9 +134,11 @@ async def measure(context: OpenVocabularyContext, frames: Sequence[Frame], *, bo
         "soft_prior": prior,
         "hard_gating": replace(prior, hard=True),
     }
-    tallies = {name: Tally(len(VOCABULARY)) for name in ways} | (
-        {"policy_boxes": Tally(len(VOCABULARY))} if boxes else {}
-    )
+    counts: dict[str, list[Counts]] = {name: [] for name in (*ways, *(["policy_boxes"] if boxes else []))}
+
+    def score(name: str, labels: LabelMap, truth: LabelMap) -> None:
+        counts[name].append(count_classes(labels, truth, len(VOCABULARY), ignore=-1))
+
     found, said, right, broken = [], [], 0, 0
     seconds: list[float] = []
     for frame in frames:
@@ -144,12 +146,12 @@ async def measure(context: OpenVocabularyContext, frames: Sequence[Frame], *, bo
         broken += result.ending.broken
         size = (frame.truth.shape[0], frame.truth.shape[1])
         for name, way in ways.items():
-            tallies[name].add(on_background(labels_with(result, way, size)), frame.truth)
+            score(name, on_background(labels_with(result, way, size)), frame.truth)
         if boxes:
             again = replace(context, reasons=result.reasons, settings=replace(context.settings, regions="boxes"))
             located = await segment_vocabulary(frame.image, again)
             maps = located.maps
-            tallies["policy_boxes"].add(on_background(maps.labels) if maps else np.zeros_like(frame.truth), frame.truth)
+            score("policy_boxes", on_background(maps.labels) if maps else np.zeros_like(frame.truth), frame.truth)
         true = {VOCABULARY.classes[place].name for place in np.unique(frame.truth) if place != BACKGROUND}
         right += len(true & set(result.present))
         found.append(len(true))
@@ -157,7 +159,7 @@ async def measure(context: OpenVocabularyContext, frames: Sequence[Frame], *, bo
         seconds.append(sum(result.seconds.values()))
     return {
         "n": len(frames),
-        **{name: tally.summary() for name, tally in tallies.items()},
+        **{name: score_semantic(each).summary() for name, each in counts.items()},
         "listing": {"recall": round(right / sum(found), 4), "precision": round(right / max(1, sum(said)), 4)},
         "broken": broken,
         "median_seconds": round(statistics.median(seconds), 2),

@@ -38,6 +38,15 @@ class SemanticScore:
     pixel_accuracy: float
     pixel_accuracy_ci95: Interval
 
+    def summary(self) -> dict[str, object]:
+        """Return what a report tells, as JSON holds it, rounded to four places."""
+        return {
+            "miou": round(self.miou, 4),
+            "ci95": [round(bound, 4) for bound in self.miou_ci95],
+            "miou_occurring": round(self.miou_occurring, 4),
+            "pixel_accuracy": round(self.pixel_accuracy, 4),
+        }
+
 
 def count_classes(predicted: AnyMask, truth: AnyMask, classes: int, *, ignore: int = IGNORE) -> Counts:
     """Count the pixels of one picture, labels (height, width) of 0 to `classes` - 1 each; see `Counts`.

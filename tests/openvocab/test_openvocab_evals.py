@@ -12,7 +12,6 @@ from evals.camvid_semantic import VOCABULARY, camvid_pictures, measure
 from evals.emblems.semantic import VOCABULARY as EMBLEMS
 from evals.emblems.semantic import draw_frames, make_context
 from evals.emblems.semantic import measure as measure_emblems
-from evals.label_counts import Tally
 from graphs.openvocab import OpenVocabularyContext, Settings
 from graphs.openvocab.aligner import ClassAligner
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights, load_policy
@@ -23,19 +22,6 @@ from tools.segmenters.automatic import Proposals
 from tools.segmenters.base import Mask, Prompt, Segment
 
 CAMVID = SHARED / "data/camvid"
-
-
-def test_both_divisors_of_miou_by_hand() -> None:
-    tally = Tally(4)
-    tally.add(np.array([[0, 0, 1, 3]]), np.array([[0, 1, 1, -1]]))
-    tally.add(np.array([[2, -1]]), np.array([[0, 1]]))
-    # Class 0: 1 of 3 (true 2, predicted 2); class 1: 1 of 3 (true 3, predicted 1); class 2 is only predicted.
-    summary = tally.summary()
-    assert summary["miou"] == pytest.approx((1 / 3 + 1 / 3) / 2, abs=1e-4)
-    assert summary["miou_occurring"] == pytest.approx((1 / 3 + 1 / 3 + 0) / 3, abs=1e-4)
-    assert summary["pixel_accuracy"] == pytest.approx(2 / 5, abs=1e-4)
-    with pytest.raises(ValueError, match="shapes"):
-        tally.add(np.zeros((2, 2), int), np.zeros((2, 3), int))
 
 
 class Truth:
