@@ -91,10 +91,14 @@ class ChatML:
         if turn.token_ids is not None:
             return (*self.encode_header(turn.role), *turn.token_ids, *self.encode_tail(turn.token_ids))
         text = "".join(IMAGE_TEXT if isinstance(part, ImageRef) else part.text for part in turn.parts)
-        runs = iter([self.image_tokens(part) for part in turn.parts if isinstance(part, ImageRef)])
+        spelt = self._encode(header + text + tail)
+        runs = [self.image_tokens(part) for part in turn.parts if isinstance(part, ImageRef)]
+        if spelt.count(self.image_pad) != len(runs):
+            raise PolicyError("a text holds the image token, which only pictures may.", remedy="Leave it out.")
+        waiting = iter(runs)
         ids: list[int] = []
-        for token in self._encode(header + text + tail):
-            ids += [token] * next(runs) if token == self.image_pad else [token]
+        for token in spelt:
+            ids += [token] * next(waiting) if token == self.image_pad else [token]
         return tuple(ids)
 
 
