@@ -99,7 +99,7 @@ def _video() -> Check:
 
 
 def _gpu() -> Check:
-    remedy = "pip install 'segscout[gpu]', with a driver for it"
+    remedy = "pip install --editable '.[gpu]', with a driver for it"
     try:
         with boundary(SegscoutError, "torch cannot be imported", remedy=_REINSTALL):
             import torch

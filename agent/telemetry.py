@@ -15,7 +15,7 @@ def start_telemetry(settings: Settings) -> None:
     """
     if settings.otlp_endpoint is None:
         return
-    remedy = "Install the extra: pip install 'segscout[otel]'."
+    remedy = "Install the extra: pip install --editable '.[otel]'."
     with boundary(InputError, "traces need opentelemetry, which cannot be imported", remedy=remedy):
         from opentelemetry import trace
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -41,7 +41,7 @@ class SpanHandler(BaseCallbackHandler):
         with boundary(
             InputError,
             "traces need opentelemetry, which cannot be imported",
-            remedy="Install the extra: pip install 'segscout[otel]'.",
+            remedy="Install the extra: pip install --editable '.[otel]'.",
         ):
             from opentelemetry import trace
         self._trace = trace

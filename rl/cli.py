@@ -64,7 +64,9 @@ def training_installed() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is not installed.", remedy="Run `pip install 'segscout[train]'`.") from error
+        raise InputError(
+            f"{error.name} is not installed.", remedy="Run `pip install --editable '.[train]'`."
+        ) from error
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ def listen(host: str, port: int, key_file: Path | None) -> Listening:
     missing = [module for module in _NEEDED if find_spec(module) is None]
     if missing:
         told = f"the server needs {', '.join(missing)}."
-        raise InputError(told, remedy="Install the extra: pip install 'segscout[serve]'.")
+        raise InputError(told, remedy="Install the extra: pip install --editable '.[serve]'.")
     key = read_key(key_file)
     if key is None and not is_loopback(host):
         told = f"without a key, {host} would be open to everyone who can reach it."

@@ -26,7 +26,7 @@ def check_mcp(media_root: Path | None, port: int | None) -> socket.socket | None
     InputError if the extra is missing, the media root is no folder, or the port cannot be had.
     """
     if find_spec("mcp") is None:
-        raise InputError("the tools need mcp.", remedy="Install the extra: pip install 'segscout[mcp]'.")
+        raise InputError("the tools need mcp.", remedy="Install the extra: pip install --editable '.[mcp]'.")
     if media_root is not None and not media_root.is_dir():
         raise InputError(f"the media root {media_root} is no folder.", remedy="Name a folder with --media-root.")
     if port is None:

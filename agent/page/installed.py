@@ -8,7 +8,7 @@ from agent.server.errors import RequestError
 from agent.server.session import PAGE
 from tools.errors import InputError
 
-INSTALL = "Install the extra: pip install 'segscout[ui]'."
+INSTALL = "Install the extra: pip install --editable '.[ui]'."
 
 
 def has_page() -> bool:

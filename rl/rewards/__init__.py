@@ -30,6 +30,6 @@ def get_reward(name: str) -> Reward:
     try:
         make: Callable[[], Reward] = getattr(import_module(found[0]), found[1])
     except ImportError as error:
-        remedy = "Run `pip install 'segscout[train]'`."
+        remedy = "Run `pip install --editable '.[train]'`."
         raise InputError(f"the reward {name!r} cannot be loaded: {error}.", remedy=remedy) from error
     return make()

@@ -112,4 +112,4 @@ def _pyarrow_parquet() -> ModuleType:
     try:
         return importlib.import_module("pyarrow.parquet")
     except ImportError as missing:
-        raise InputError("parquet files need pyarrow.", remedy="pip install segscout[train]") from missing
+        raise InputError("parquet files need pyarrow.", remedy="pip install --editable '.[train]'") from missing

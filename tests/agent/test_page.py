@@ -41,7 +41,7 @@ def test_without_the_extra_the_place_of_the_page_names_it():
         for path in ("/ui", "/ui/"):
             reply = server.get(path)
             assert reply.status_code == 404
-            assert "segscout[ui]" in reply.json()["error"]["message"]
+            assert ".[ui]" in reply.json()["error"]["message"]
 
 
 def test_a_page_that_cannot_be_had_is_refused_at_once(monkeypatch):

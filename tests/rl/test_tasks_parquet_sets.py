@@ -129,4 +129,4 @@ def test_without_pyarrow_the_remedy_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(InputError, match="pyarrow") as error:
         FCoTSource(tmp_path)
-    assert error.value.remedy == "pip install segscout[train]"
+    assert error.value.remedy == "pip install --editable '.[train]'"

