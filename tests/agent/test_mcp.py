@@ -169,7 +169,7 @@ def test_slips_are_told_before_anything_is_loaded(tmp_path):
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setattr("agent.commands.mcp.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"segscout\[mcp\]"):
+    with pytest.raises(InputError, match=r"\.\[mcp\]"):
         check_mcp(None, None)
 
 

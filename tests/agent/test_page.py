@@ -46,7 +46,7 @@ def test_without_the_extra_the_place_of_the_page_names_it():
 
 def test_a_page_that_cannot_be_had_is_refused_at_once(monkeypatch):
     monkeypatch.setattr(installed, "find_spec", lambda module: None)
-    with pytest.raises(InputError, match=r"segscout\[ui\]"):
+    with pytest.raises(InputError, match=r"\.\[ui\]"):
         make_app(agent(IMAGE_SCRIPT), ServerSettings(page=True))
 
 

@@ -56,7 +56,7 @@ def test_without_an_endpoint_nothing_is_loaded(monkeypatch):
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(InputError, match=r"segscout\[otel\]"):
+    with pytest.raises(InputError, match=r"\.\[otel\]"):
         start_telemetry(settings(segscout_otlp_endpoint="http://127.0.0.1:9"))
 
 

