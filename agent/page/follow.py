@@ -20,8 +20,12 @@ class Sign(Enum):
     """Nothing has happened for a while."""
 
 
-async def follow(runs: Runs, query: str, opener: Opener) -> AsyncGenerator[Event | Finished | Sign]:
+async def follow(
+    runs: Runs, query: str, opener: Opener, thread_id: str | None = None, choice: int | None = None
+) -> AsyncGenerator[Event | Finished | Sign]:
     """Wait for a place, run, and yield what happens; raises what `Runs.open` and `Run.watch` raise.
+
+    With `thread_id`, go on with the run that asked a question, by the number of the choice.
 
     All of the run is done in one task: what is under way there is cancelled and awaited when this generator is closed.
     A page that was left is noticed at the next sign of life, so these are frequent.
@@ -30,7 +34,7 @@ async def follow(runs: Runs, query: str, opener: Opener) -> AsyncGenerator[Event
 
     async def work() -> None:
         try:
-            async with await runs.open(query, query, opener) as run, aclosing(run.watch()) as items:
+            async with await runs.open(query, query, opener, thread_id, choice) as run, aclosing(run.watch()) as items:
                 happened.put_nowait(Sign.BEGUN)
                 async for item in items:
                     happened.put_nowait(item)

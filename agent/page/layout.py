@@ -24,9 +24,13 @@ _BLIND = (
 
 @dataclass(frozen=True)
 class Parts:
-    """What people touch and what changes; `chosen` holds the upload on the stage."""
+    """What people touch and what changes.
+
+    `chosen` holds the upload on the stage, `pending` the run that waits for an answer.
+    """
 
     chosen: gr.State
+    pending: gr.State
     stage: gr.HTML
     query: gr.Textbox
     find: gr.Button
@@ -38,7 +42,7 @@ class Parts:
 
 def place_parts(*, can_search: bool, can_leave: bool) -> Parts:
     """Place all parts in the open Blocks: the stage, and beside it (on a phone below it) the question and its steps."""
-    chosen = gr.State(None)
+    chosen, pending = gr.State(None), gr.State(None)
     _html(_header(can_leave=can_leave), "masthead")
     with gr.Row(equal_height=False, elem_id="bench"):
         with gr.Column(scale=6, min_width=320, elem_id="left"):
@@ -58,7 +62,7 @@ def place_parts(*, can_search: bool, can_leave: bool) -> Parts:
             if not can_search:
                 _html(_BLIND, "hint")
             status, steps = _html(_HINT, "status"), _html("", "steps")
-    return Parts(chosen, stage, query, find, stop, examples, status, steps)
+    return Parts(chosen, pending, stage, query, find, stop, examples, status, steps)
 
 
 def _examples(*, can_search: bool) -> list[tuple[gr.Button, Example]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from agent.page.asking import Shown, ask
+from agent.page.asking import Pending, Shown, ask
 from agent.page.examples import Example, take_clip
 from agent.page.layout import Parts, place_parts
 from agent.page.stage import show_media
@@ -50,9 +50,11 @@ class _Handlers:
         except SegscoutError as error:
             return self._failed(error)
 
-    async def asked(self, upload: Upload | None, query: str | None) -> AsyncGenerator[tuple[Any, ...]]:
+    async def asked(
+        self, upload: Upload | None, query: str | None, pending: Pending | None
+    ) -> AsyncGenerator[tuple[Any, ...]]:
         """Show a run while it goes on."""
-        async for shown in ask(self._runs, self._uploads, upload, query or ""):
+        async for shown in ask(self._runs, self._uploads, upload, query or "", pending):
             yield _updates(shown)
 
     async def stopped(self) -> tuple[Any, ...]:
@@ -70,8 +72,8 @@ def _connect(parts: Parts, handlers: _Handlers) -> None:
     running = gr.on(
         [parts.find.click, parts.query.submit],
         handlers.asked,
-        [parts.chosen, parts.query],
-        [parts.status, parts.steps, parts.stage, *buttons],
+        [parts.chosen, parts.query, parts.pending],
+        [parts.status, parts.steps, parts.stage, parts.pending, *buttons],
         trigger_mode="once",
         **_QUIET,
     )
@@ -86,7 +88,8 @@ def _connect(parts: Parts, handlers: _Handlers) -> None:
 def _updates(shown: Shown) -> tuple[Any, ...]:
     """Return what Gradio changes while a run goes on: a part that is None stays as it is."""
     parts = [gr.skip() if part is None else part for part in (shown.status, shown.steps, shown.stage)]
-    return *parts, gr.Button(visible=shown.over), gr.Button(visible=not shown.over)
+    pending = shown.pending if shown.over else gr.skip()
+    return *parts, pending, gr.Button(visible=shown.over), gr.Button(visible=not shown.over)
 
 
 def _chosen(upload: Upload) -> tuple[Any, ...]:

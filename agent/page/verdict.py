@@ -8,6 +8,7 @@ from agent.result import Result
 from agent.saving import MASKS, OVERLAY, RESULT, VIDEO
 from agent.server.errors import error_body
 from agent.server.runs import Finished
+from agent.wording import place_of
 from graphs.events import FoundHit
 from tools.errors import SegscoutError
 
@@ -33,9 +34,8 @@ def show_verdict(finished: Finished) -> str:
         if name in finished.files
     )
     files = f'<nav class="files" aria-label="Downloads">{links}</nav>' if links else ""
-    return (
-        f'<section class="card {kind}"><h2>{title}</h2><p>{told}</p>{files}{_sources(result)}{_cost(result)}</section>'
-    )
+    rest = f"{_choices(result)}{files}{_sources(result)}{_cost(result)}"
+    return f'<section class="card {kind}"><h2>{title}</h2><p>{told}</p>{rest}</section>'
 
 
 def show_failure(error: SegscoutError, *, whole: bool) -> str:
@@ -59,6 +59,9 @@ def _verdict(result: Result) -> tuple[str, str, str]:
     asked = f"<q>{shown(result.query, 300)}</q>"
     if result.failure is not None:
         return "failed", "No answer was reached", f"{shown(result.failure.message, 300)} Asking otherwise may help."
+    if result.question is not None:
+        how = "Answer with its number in the field above, or with 0 for none of them."
+        return "asked", "Which one is meant?", f"{asked} may be one of these. {how}"
     if result.absent:
         return "absent", "Not there", f"Nothing here is {asked}."
     count, frames = len(result.instances), len(result.media.frames)
@@ -66,6 +69,13 @@ def _verdict(result: Result) -> tuple[str, str, str]:
     where = f"In frame {result.keyframe}, followed through all {frames}" if frames > 1 else "In the picture"
     scores = ", ".join(f"{one.score:.2f}" for one in result.instances)
     return "found", title, f'{asked}<br>{where} · mask score {scores} <a class="up" href="#stage">See it ↑</a>'
+
+
+def _choices(result: Result) -> str:
+    """Return where each choice of a question is, in pixels of its frame."""
+    if result.question is None:
+        return ""
+    return "<ol>" + "".join(f"<li>{escape(place_of(one))}</li>" for one in result.question.choices) + "</ol>"
 
 
 def _sources(result: Result) -> str:

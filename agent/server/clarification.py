@@ -45,16 +45,23 @@ def question_fields(result: Result) -> dict[str, Any]:
     return {"thread": result.thread_id, "choices": choices}
 
 
+def read_number(answer: str) -> int | None:
+    """Return the number of the choice that a message names, 0 for none of them; None if it is no answer."""
+    number = _NUMBER.fullmatch(answer)
+    if number is not None:
+        return int(number.group(1))
+    return 0 if answer.lower().strip(" .!") in _NONE else None
+
+
 def read_choice(messages: Sequence[UserMessage | OtherMessage]) -> tuple[str, int] | None:
     """Return thread and choice if the last message answers the question before it, else None."""
     if len(messages) < 3 or not isinstance(messages[-1], UserMessage) or shown(messages[-1]):
         return None
-    answer, asked = said(messages[-1]), messages[-2]
-    number = _NUMBER.fullmatch(answer)
-    if asked.role != "assistant" or (number is None and answer.lower().strip(" .!") not in _NONE):
+    number, asked = read_number(said(messages[-1])), messages[-2]
+    if asked.role != "assistant" or number is None:
         return None
     try:
         thread = _Asked.model_validate_json(block_of(said(asked))).thread
     except ValidationError:
         return None
-    return thread, int(number.group(1)) if number else 0
+    return thread, number

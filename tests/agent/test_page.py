@@ -2,18 +2,20 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import httpx2 as httpx
 import pytest
 from agent_stubs import agent, write_clip
+from clarify_stubs import TIED, torn
 from page_stubs import page_served
 from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, png, served
 from starlette.datastructures import Headers
 
 from agent import SegmentationAgent
 from agent.page import installed
-from agent.page.asking import Shown, ask
+from agent.page.asking import Pending, Shown, ask
 from agent.page.steps import show_steps
 from agent.page.uploads import Upload, Uploads
 from agent.result import Step
@@ -202,8 +204,8 @@ class Desk:
         self.uploads.store.close()
         await self.runs.close()
 
-    def ask(self, query: str = "the red square", upload: Upload | None = None):
-        return ask(self.runs, self.uploads, upload or self.upload, query)
+    def ask(self, query: str = "the red square", upload: Upload | None = None, pending: Pending | None = None):
+        return ask(self.runs, self.uploads, upload or self.upload, query, pending)
 
     async def last(self, *args, **kwargs) -> Shown:
         shown = [one async for one in self.ask(*args, **kwargs)]
@@ -218,6 +220,23 @@ async def test_a_run_ends_in_a_verdict_with_masks_and_files():
     assert "masks.json" in parts[-1].status
     assert "overlay.png" in parts[-1].stage
     assert any("red square" in (part.steps or "") for part in parts[:-1])
+
+
+async def test_a_question_is_shown_and_the_number_of_a_choice_answers_it():
+    player, policy = torn(*TIED)
+    async with Desk(player) as desk:
+        asked = await desk.last("the square")
+        assert "Which one is meant?" in asked.status
+        assert asked.status.count("<li>") == 2
+        assert asked.pending is not None
+        answered = await desk.last("2", pending=asked.pending)
+        assert "Found" in answered.status
+        assert "the square" in answered.status
+        assert answered.pending is None
+        assert len(policy.seeds) == 5  # nothing was sampled again
+        # a number is an answer only to the question about these media
+        other = replace(asked.pending, upload_id="other")
+        assert "<q>2</q>" in (await desk.last("2", pending=other)).status
 
 
 @pytest.mark.parametrize(("query", "told"), [("  ", "nothing is asked"), ("x" * 5_000, "4000 characters")])
