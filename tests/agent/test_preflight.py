@@ -48,7 +48,7 @@ async def test_an_endpoint_is_greeted_and_shown_a_picture():
         ({"models": models("small", "other"), "asked": None}, "policy model", "--model"),
         ({"models": models()}, "policy model", "Load a model"),
         ({"answers": [error(400, f"no images, {KEY}")]}, "policy picture", "images"),
-        ({"answers": [hang(3)]}, "policy picture", "Wait until the model has loaded"),
+        ({"answers": [hang(3)], "seconds": 0.5}, "policy picture", "Wait until the model has loaded"),
     ],
 )
 async def test_what_is_broken_is_named_with_its_remedy_and_never_the_key(broken, check, remedy):
@@ -56,7 +56,7 @@ async def test_what_is_broken_is_named_with_its_remedy_and_never_the_key(broken,
         server.models = broken.get("models", server.models)
         server.answers = broken.get("answers", server.answers)
         model = None if "asked" in broken or "answers" in broken else "small"
-        checks = await policy(server.url, model=model, seconds=0.5)
+        checks = await policy(server.url, model=model, seconds=broken.get("seconds", 30.0))
     assert [name for name, one in checks.items() if not one.ok] == [check]
     assert list(checks)[-1] == check  # nothing more is tried
     assert remedy in checks[check].remedy
