@@ -26,14 +26,8 @@ from agent.parts import choose_search, choose_segmenter
 from agent.searching import WEB_SECONDS, SearchRequest, choose
 from agent.server.web_media import web_media
 from graphs.context import Context
+from graphs.graph import NODES
 from graphs.masks import MaskStore
-from graphs.nodes.ask import ask
-from graphs.nodes.compare import compare
-from graphs.nodes.localize import localize
-from graphs.nodes.observe import observe
-from graphs.nodes.plan import plan
-from graphs.nodes.reason import reason
-from graphs.nodes.search import search
 from graphs.nodes.timing import Goto, Node
 from graphs.policies.loading import is_address, load_policy
 from graphs.profiles import make_dialect, profile_for
@@ -73,13 +67,8 @@ class StudioOutput(TypedDict, total=False):
 def build_studio_graph() -> CompiledStateGraph[StudioState, None, StudioInput, StudioOutput]:
     """Compile the graph; persistence is the server's own."""
     builder = StateGraph(StudioState, input_schema=StudioInput, output_schema=StudioOutput)
-    builder.add_node("plan", _plain(plan), input_schema=StudioState)
-    builder.add_node("search", _plain(search), input_schema=StudioState)
-    builder.add_node("observe", _plain(observe), input_schema=StudioState)
-    builder.add_node("reason", _plain(reason), input_schema=StudioState)
-    builder.add_node("compare", _plain(compare), input_schema=StudioState)
-    builder.add_node("ask", _plain(ask), input_schema=StudioState)
-    builder.add_node("localize", _plain(localize), input_schema=StudioState)
+    for name, node in NODES.items():
+        builder.add_node(name, _plain(node), input_schema=StudioState)
     builder.add_edge(START, "plan")
     return builder.compile(name="segscout")
 

@@ -1,9 +1,9 @@
-"""What the terminal and the chat both say of an episode's events."""
+"""What the terminal, the chat and the page all say of an episode's events."""
 
 import re
 
 from graphs.actions import Malformed
-from graphs.events import Choice, TurnSampled
+from graphs.events import Answered, Choice, TurnSampled
 
 FATES = {
     "cached": "searched before: the same is shown again",
@@ -33,3 +33,11 @@ def place_of(choice: Choice) -> str:
         return f"it is not there ({votes})"
     boxes = [f"({', '.join(f'{value:.0f}' for value in box)})" if box else "by its points" for box in choice.boxes]
     return f"frame {choice.frame}: {' '.join(boxes)} ({votes})"
+
+
+def answer_of(event: Answered) -> str:
+    """Return what was answered: nothing, or how many objects in which frame."""
+    if event.absent:
+        return "it is not there"
+    objects = "one object" if len(event.boxes) == 1 else f"{len(event.boxes)} objects"
+    return f"{objects} in frame {event.keyframe}"

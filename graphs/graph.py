@@ -4,6 +4,7 @@ Inference, evaluation and training rollouts all run this compiled graph; they di
 Edges are the `Literal`s of the nodes' Commands, so the graph draws itself.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from langgraph.graph import START, StateGraph
@@ -19,19 +20,25 @@ from graphs.nodes.reason import reason
 from graphs.nodes.search import search
 from graphs.state import Input, State
 
+NODES: Mapping[str, Any] = {
+    "plan": plan,
+    "search": search,
+    "observe": observe,
+    "reason": reason,
+    "compare": compare,
+    "ask": ask,
+    "localize": localize,
+}
+"""All nodes by name; each says itself where it goes next."""
+
 Graph = CompiledStateGraph[State, Context, Input, State]
 
 
 def build_graph(checkpointer: Any = None) -> Graph:
     """Compile the graph, with a LangGraph checkpointer if episodes must survive their process."""
     builder = StateGraph(State, context_schema=Context, input_schema=Input)
-    builder.add_node("plan", plan)
-    builder.add_node("search", search)
-    builder.add_node("observe", observe)
-    builder.add_node("reason", reason)
-    builder.add_node("compare", compare)
-    builder.add_node("ask", ask)
-    builder.add_node("localize", localize)
+    for name, node in NODES.items():
+        builder.add_node(name, node)
     builder.add_edge(START, "plan")
     return builder.compile(checkpointer=checkpointer, name="segscout")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from agent.page.markup import shown, source
 from agent.result import Step
-from agent.wording import FATES, thought_of
+from agent.wording import FATES, answer_of, thought_of
 from graphs.events import (
     Answered,
     Event,
@@ -55,7 +55,7 @@ def _told(event: Event, later: Sequence[Step]) -> tuple[str, str, str] | None:
         case Repaired():
             return "repair", "Try again", shown(f"{event.reason}. {event.hint}", 500)
         case Answered():
-            return "answer", "Answer", _answer(event)
+            return "answer", "Answer", answer_of(event)
         case MasksCut():
             return "masks", "Cut out", _masks(event)
     return None
@@ -82,13 +82,6 @@ def show_hit(hit: FoundHit) -> str:
     """Return what a source says, and which one it is."""
     said = f"<span>{shown(hit.snippet, 300)}</span> " if hit.snippet else ""
     return f"<b>{shown(hit.title, 150)}</b> {said}{source(hit.source)}"
-
-
-def _answer(event: Answered) -> str:
-    if event.absent:
-        return "it is not there"
-    objects = "one object" if len(event.boxes) == 1 else f"{len(event.boxes)} objects"
-    return f"{objects} in frame {event.keyframe}"
 
 
 def _masks(event: MasksCut) -> str:

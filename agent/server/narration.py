@@ -1,7 +1,7 @@
 """Tell an episode while it happens: each event as a few lines of Markdown, for the `reasoning` of a chat."""
 
 from agent.server.markdown import quoted, source_link
-from agent.wording import FATES, TOLD_FRAMES, thought_of
+from agent.wording import FATES, TOLD_FRAMES, answer_of, thought_of
 from graphs.events import (
     Answered,
     Event,
@@ -39,7 +39,7 @@ def _lines(event: Event) -> list[str]:
         case Question():
             return [f"{event.answers} answers disagree: a question."]
         case Answered():
-            return [_answer(event)]
+            return [f"Answer: {answer_of(event)}."]
         case MasksCut() if event.done == event.total or event.done % TOLD_FRAMES == 0:
             return [f"Masks cut: {event.done} of {event.total} frames."]
     return []
@@ -61,10 +61,3 @@ def _found(event: SearchFinished) -> list[str]:
 def _hit(hit: FoundHit) -> str:
     said = f": {quoted(hit.snippet, 300)}" if hit.snippet else ""
     return f"- {quoted(hit.title, 150)}{said} {source_link(hit.source)}"
-
-
-def _answer(event: Answered) -> str:
-    if event.absent:
-        return "Answer: it is not there."
-    objects = "one object" if len(event.boxes) == 1 else f"{len(event.boxes)} objects"
-    return f"Answer: {objects} in frame {event.keyframe}."
