@@ -48,7 +48,7 @@ def test_each_shell_gets_its_script_and_its_answers(shell, tmp_path):
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_itself_completes(tmp_path):
     script = cli(cwd=tmp_path, _SEGSCOUT_COMPLETE="source_bash").out
-    (tmp_path / "segscout").write_text(f"#!/bin/sh\nPYTHONPATH={ROOT} exec python -m agent\n")
+    (tmp_path / "segscout").write_text(f"#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m agent\n")
     (tmp_path / "segscout").chmod(0o755)
     asked = f"{script}\nCOMP_WORDS=(segscout serve --search '')\nCOMP_CWORD=3\n_segscout_completion ./segscout\n"
     asked += 'echo "${COMPREPLY[@]}"'
