@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from evals.datasets.image_masks import FOLDERS, ImageMasks
+from evals.datasets.reason_seg import ReasonSeg
+from evals.datasets.seg_zero import SegZeroSet
 from evals.emblems.names import Split
 from rl.tasks.base import TaskSource, TrainingTask
 from rl.tasks.emblems import MANY, EmblemsSource
-from rl.tasks.image_masks import FOLDERS, ImageMasksSource
 from rl.tasks.ok_vos import OKVOSSource
-from rl.tasks.reason_seg import ReasonSegSource
-from rl.tasks.reason_seg_parquet import ReasonSegParquetSource
+from rl.tasks.pictures import PictureTasks
 from rl.tasks.vision_reasoner import VisionReasonerSource
 from tools.errors import InputError
 
@@ -50,8 +51,8 @@ def _ok_vos(data: Path, split: str, seed: int, n: int | None) -> TaskSource:
 def _reason_seg(data: Path, split: str, seed: int, n: int | None) -> TaskSource:
     """Open the official layout, or the published parquet if that is what DATA holds."""
     if data.is_file() or any((*data.glob("*.parquet"), *data.glob("data/*.parquet"))):
-        return ReasonSegParquetSource(data, n)
-    return ReasonSegSource(data, split, n)
+        return PictureTasks(SegZeroSet("reason-seg", data, n), steps_known=False)
+    return PictureTasks(ReasonSeg(data, split, n), steps_known=False)
 
 
 def _vision_reasoner(data: Path, split: str, seed: int, n: int | None) -> TaskSource:
@@ -59,7 +60,7 @@ def _vision_reasoner(data: Path, split: str, seed: int, n: int | None) -> TaskSo
 
 
 def _image_masks(name: str) -> Opener:
-    return lambda data, split, seed, n: ImageMasksSource(name, data, split, n)
+    return lambda data, split, seed, n: PictureTasks(ImageMasks(name, data, split, n), steps_known=True)
 
 
 _OPENERS: dict[str, Opener] = {

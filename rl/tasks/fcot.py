@@ -7,7 +7,8 @@ thinking, a space and solution, as published; its coordinates are what they are 
 from dataclasses import dataclass
 from pathlib import Path
 
-from rl.tasks.parquet import ParquetRows, at_most, decode_picture, find_parquet
+from evals.datasets.base import at_most
+from evals.datasets.parquet import ParquetRows, decode_picture, find_parquet
 from tools.image_store import Image
 
 LAYOUT = "Download geshang/FCoT, so that DATA/data/<split>-*.parquet has columns problem, image, thinking and solution."

@@ -13,10 +13,11 @@ import re
 from functools import partial
 from pathlib import Path
 
+from evals.datasets.base import at_most
+from evals.datasets.parquet import ParquetRows, decode_picture, find_parquet
 from graphs.episode import Task
 from rl.rewards.base import FrameTruth, ObjectTruth, Point, Truth
 from rl.tasks.base import TrainingTask
-from rl.tasks.parquet import ParquetRows, at_most, decode_picture, find_parquet
 from tools.errors import InputError, boundary
 from tools.segmenters.base import Mask
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from dataset_fixtures import demonstration_row, noise, png, write_parquet
 from pydantic import ValidationError
 from rollout_stubs import roll_out
-from task_fixtures import demonstration_row, noise, png, write_parquet
 
 pytest.importorskip("trl", reason="needs the extra train")
 

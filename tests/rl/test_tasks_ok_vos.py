@@ -1,12 +1,13 @@
 import pickle
 
+import dataset_fixtures as make
 import numpy as np
 import PIL.Image
 import pytest
-import task_fixtures as make
 from scipy import ndimage
 
-from rl.tasks.ok_vos import OKVOSSource, plain_query
+from evals.datasets.ok_vos import plain_query
+from rl.tasks.ok_vos import OKVOSSource
 from tools.errors import InputError, MediaError
 
 

@@ -1,15 +1,15 @@
 import json
 import sys
 
+import dataset_fixtures as make
 import numpy as np
 import PIL.Image
 import pytest
-import task_fixtures as make
 
+from evals.datasets.parquet import ParquetRows, find_parquet
+from evals.datasets.seg_zero import SegZeroSet
 from rl.rewards.base import ObjectTruth
 from rl.tasks.fcot import FCoTSource
-from rl.tasks.parquet import ParquetRows, find_parquet
-from rl.tasks.reason_seg_parquet import ReasonSegParquetSource
 from rl.tasks.vision_reasoner import VisionReasonerSource, read_solution
 from tools.errors import InputError, MediaError
 
@@ -92,7 +92,7 @@ def test_what_the_datasets_library_writes_is_read(tmp_path):
     columns |= {"image_id": list("xyz"), "img_height": [5] * 3, "img_width": [7] * 3}
     published = datasets.Dataset.from_dict(columns, features=features)
     published.to_parquet(tmp_path / "data-test.parquet")
-    for index, task in enumerate(ReasonSegParquetSource(tmp_path / "data-test.parquet")):
+    for index, task in enumerate(SegZeroSet("reason-seg", tmp_path / "data-test.parquet")):
         assert np.array_equal(task.task.media[0], make.noise(5, 7, index))
         assert np.array_equal(task.masks(0)[0], masks[index])
 

@@ -1,8 +1,8 @@
 import json
 
+import dataset_fixtures as make
 import numpy as np
 import pytest
-import task_fixtures as make
 
 from rl.tasks import NAMES, open_tasks
 from rl.tasks.emblems import EmblemsSource
@@ -39,7 +39,7 @@ def test_every_name_opens_its_published_layout(tmp_path, name):
         assert image.ndim == 3
     with pytest.raises(IndexError):
         source[1]
-    with pytest.raises(InputError, match="0 tasks"):
+    with pytest.raises(InputError, match=r"0 (tasks|samples)"):
         open_tasks(name, tmp_path, n=0)
 
 
@@ -51,6 +51,21 @@ def test_missing_data_are_named(tmp_path, name):
         open_tasks(name, tmp_path / "nowhere")
     with pytest.raises(InputError, match="missing"):
         open_tasks(name, tmp_path)
+
+
+def test_a_mask_is_one_object_and_none_is_absent(tmp_path):
+    for stem, truth in (("a", TRUTH), ("b", np.zeros_like(TRUTH))):
+        make.save(make.noise(20, 30), tmp_path / "im" / f"{stem}.jpg")
+        make.save((truth * 255).astype(np.uint8), tmp_path / "gt" / f"{stem}.png")
+    seen, absent = open_tasks("dis5k", tmp_path)
+    (thing,) = seen.truth.frames[0].objects
+    assert thing.box == (200, 200, 700, 500)
+    assert absent.truth.absent
+    assert seen.truth.steps_known
+    make.reason_seg(tmp_path, "val", "a", [("target", [[10, 10], [29, 10], [29, 39], [10, 39]])], ["what is it?"])
+    asked = open_tasks("reason-seg", tmp_path, "val")[0]
+    assert asked.truth.frames[0].objects[0].box == (125, round(1000 / 6), 375, round(4000 / 6))
+    assert not asked.truth.steps_known
 
 
 def test_emblems_need_no_data():

@@ -4,13 +4,12 @@
     DATA/<split>/<name>.json    {"text": [query, ...], "is_sentence": bool, "shapes": [{"label", "points"}, ...]}
 
 Polygons are drawn the largest first, so that a smaller one lies on top. A label with "ignore" in it is neither target
-nor background, "flag" is a mark without meaning, and anything else is target. Truth is in units of 0..1000 of the
-picture, far edges exclusive; the whole target is one object, since polygons do not tell objects from their parts.
+nor background, "flag" is a mark without meaning, and anything else is target. The whole target is one object, since
+polygons do not tell objects from their parts. `group` is LISA's: long queries are sentences, short ones phrases.
 """
 
 import json
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,11 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from graphs.episode import Task
-from rl.rewards.base import Truth
-from rl.tasks.base import TrainingTask
-from rl.tasks.geometry import frame_truths
-from rl.tasks.parquet import at_most
+from evals.datasets.base import Sample, at_most, on_picture
 from tools.errors import InputError, boundary
 from tools.media import open_media
 from tools.segmenters.base import Mask
@@ -37,13 +32,14 @@ class Annotation:
     target: Mask
     ignored: Mask
     texts: tuple[str, ...]
+    is_sentence: bool
 
 
-class ReasonSegSource:
-    """Read ReasonSeg tasks, in the order of the names.
+class ReasonSeg:
+    """Read ReasonSeg, in the order of the names.
 
-    `texts` "all" makes a task of each query of a picture, "first" only of the first, as LISA evaluates; by default the
-    first outside training. InputError names a missing or broken file, MediaError a broken picture.
+    `texts` "all" makes a sample of each query of a picture, "first" only of the first, as LISA evaluates; by default
+    the first outside training. InputError names a missing or broken file, MediaError a broken picture.
     """
 
     name = "reason-seg"
@@ -56,30 +52,28 @@ class ReasonSegSource:
         if not pictures:
             raise InputError(f"{folder / '<name>.jpg'} is missing.", remedy=LAYOUT)
         every = (texts or ("all" if split == "train" else "first")) == "all"
-        self._tasks: list[tuple[Path, int]] = []
+        self._samples: list[tuple[Path, int]] = []
         for picture in pictures:
             count = len(_read(picture.with_suffix(".json"))["text"])
-            self._tasks += [(picture, text) for text in range(count if every else min(count, 1))]
-        self._count = at_most(len(self._tasks), n)
+            self._samples += [(picture, text) for text in range(count if every else min(count, 1))]
+        self._count = at_most(len(self._samples), n)
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int, /) -> TrainingTask:
-        """Load a task; IndexError beyond the last."""
-        picture, text = self._tasks[range(len(self))[index]]
+    def __getitem__(self, index: int, /) -> Sample:
+        """Load a sample; IndexError beyond the last."""
+        picture, text = self._samples[range(len(self))[index]]
         media = open_media(picture)
         annotation = read_annotation(picture.with_suffix(".json"), media.height, media.width)
-        truth = Truth(frame_truths({0: annotation.target}), steps_known=False)
-        task = Task(annotation.texts[text].strip(), media.frames)
-        masks = (annotation.target,) if annotation.target.any() else ()
-        return TrainingTask(f"{picture.stem}-{text}", task, truth, partial(on_picture, masks))
-
-    def annotation(self, index: int) -> Annotation:
-        """Return a task's masks with what an evaluation must leave out."""
-        picture = self._tasks[range(len(self))[index]][0]
-        media = open_media(picture)
-        return read_annotation(picture.with_suffix(".json"), media.height, media.width)
+        return Sample(
+            id=f"{picture.stem}-{text}",
+            query=annotation.texts[text].strip(),
+            media=media.frames,
+            masks=on_picture(annotation.target),
+            group="long query" if annotation.is_sentence else "short query",
+            ignored=annotation.ignored if annotation.ignored.any() else None,
+        )
 
 
 def read_annotation(path: Path, height: int, width: int) -> Annotation:
@@ -99,14 +93,7 @@ def read_annotation(path: Path, height: int, width: int) -> Annotation:
         target, ignored = (
             ((target & ~polygon), (ignored | polygon)) if ignore else ((target | polygon), (ignored & ~polygon))
         )
-    return Annotation(target, ignored, texts)
-
-
-def on_picture(masks: tuple[Mask, ...], frame: int) -> tuple[Mask, ...]:
-    """Return the masks of a picture, a clip of one frame; IndexError for any other frame."""
-    if frame != 0:
-        raise IndexError(f"frame {frame} of a picture")
-    return masks
+    return Annotation(target, ignored, texts, bool(plain.get("is_sentence")))
 
 
 def _fill(points: NDArray[np.int32], height: int, width: int) -> Mask:

@@ -101,13 +101,6 @@ def decode_picture(cell: Mapping[str, Any] | bytes | None, name: str) -> Frames:
         return open_media(PIL.Image.open(io.BytesIO(content), formats=FORMATS), name=name).frames
 
 
-def at_most(count: int, n: int | None) -> int:
-    """Return how many tasks a source of `count` gives if `n` are asked for (None: all); InputError for n below 1."""
-    if n is not None and n < 1:
-        raise InputError(f"{n} tasks cannot be given.", remedy="Ask for at least 1.")
-    return count if n is None else min(count, n)
-
-
 def _pyarrow_parquet() -> ModuleType:
     try:
         return importlib.import_module("pyarrow.parquet")

@@ -1,4 +1,4 @@
-"""Small data sets in the published layouts, as the tests of rl.tasks need them."""
+"""Small data sets in the published layouts, as tests of data sets, tasks and benchmarks need them."""
 
 import io
 import json

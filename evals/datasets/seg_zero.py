@@ -1,50 +1,45 @@
-"""ReasonSeg as Seg-Zero published it: Ricky06662/ReasonSeg_val and ReasonSeg_test on the hub, parquet.
+"""Benchmarks as Seg-Zero and VisionReasoner published them: Ricky06662 on the hub, parquet with the masks in it.
 
-Columns: image, text, mask (a list of rows of booleans), image_id, ann_id, img_height, img_width. In both data sets the
-split's name is "test". Its converter drew what is to be ignored and then cast to boolean, so the ignored regions may be
-part of these masks and nothing tells which: take the official layout (`reason_seg`) where that matters.
-Truth is in units of 0..1000 of the picture, far edges exclusive.
+ReasonSeg_val, ReasonSeg_test, refcoco_val, refcocoplus_testA, refcocog_test and others, with "_all" at the end every
+expression of a picture, else one a picture. Columns: image, text, mask (a list of rows of booleans), image_id, ann_id,
+img_height, img_width; the split's name is "test" in all of them. Their converter drew what is to be ignored and then
+cast to boolean, so in ReasonSeg the ignored regions may be part of these masks and nothing tells which: take the
+official layout (`reason_seg`) where that matters.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from graphs.episode import Task
-from rl.rewards.base import Truth
-from rl.tasks.base import TrainingTask
-from rl.tasks.geometry import frame_truths
-from rl.tasks.parquet import ParquetRows, at_most, decode_picture, find_parquet
-from rl.tasks.reason_seg import on_picture
+from evals.datasets.base import Sample, at_most, on_picture
+from evals.datasets.parquet import ParquetRows, decode_picture, find_parquet
 from tools.errors import InputError
 from tools.segmenters.base import Mask
 
 LAYOUT = (
-    "Download Ricky06662/ReasonSeg_val or ReasonSeg_test, so that DATA/data/test-*.parquet has columns image, text, "
-    "mask, image_id, img_height and img_width."
+    "Download a set of Ricky06662 (ReasonSeg_val, refcoco_testA, …), so that DATA/data/test-*.parquet has columns "
+    "image, text, mask, image_id, img_height and img_width."
 )
 _PLAIN = ("image", "text", "image_id", "img_height", "img_width")
 
 
-class ReasonSegParquetSource:
-    """Read ReasonSeg tasks from the published parquet; InputError names a missing file, MediaError a broken picture.
+class SegZeroSet:
+    """Read one of these sets; InputError names a missing file, MediaError a broken picture.
 
     A group of rows is held in memory, about 100 MB as published.
     """
 
-    name = "reason-seg"
-
-    def __init__(self, data: Path, n: int | None = None) -> None:
+    def __init__(self, name: str, data: Path, n: int | None = None) -> None:
+        self.name = name
         self._rows = ParquetRows(find_parquet(data, "test", LAYOUT), (*_PLAIN, "mask"), LAYOUT)
         self._count = at_most(len(self._rows), n)
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int, /) -> TrainingTask:
-        """Load a task; IndexError beyond the last."""
+    def __getitem__(self, index: int, /) -> Sample:
+        """Load a sample; IndexError beyond the last."""
         index = range(len(self))[index]
         cells = self._rows.cells(index, (*_PLAIN, "mask"))
         row = {column: cells[column].as_py() for column in _PLAIN}
@@ -55,9 +50,7 @@ class ReasonSegParquetSource:
             raise InputError(
                 f"the mask of {name} has shape {mask.shape}, its picture {media[0].shape[:2]}.", remedy=LAYOUT
             )
-        task = Task(str(row["text"]).strip(), media)
-        masks = partial(on_picture, (mask,) if mask.any() else ())
-        return TrainingTask(name, task, Truth(frame_truths({0: mask}), steps_known=False), masks)
+        return Sample(name, str(row["text"]).strip(), media, on_picture(mask))
 
 
 def nested_mask(cell: Any, height: int, width: int, name: str) -> Mask:

@@ -1,12 +1,12 @@
+import dataset_fixtures as make
 import numpy as np
 import PIL.Image
 import pytest
-import task_fixtures as make
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rl.tasks.image_masks import ImageMasksSource, read_mask
+from evals.datasets.image_masks import ImageMasks, read_mask
 from tools.errors import InputError, MediaError
 
 TRUTH = make.block(20, 30, slice(4, 10), slice(6, 21))
@@ -36,15 +36,13 @@ def test_the_published_folders_are_read(tmp_path, name, split, pictures, masks):
     for stem in ("b", "a"):
         pair(tmp_path, pictures, masks, stem)
     make.save(np.zeros((3, 3), np.uint8), tmp_path / masks / "other.png")  # CAMO has all masks in one folder
-    source = ImageMasksSource(name, tmp_path, split)
-    assert [task.id for task in source] == ["a", "b"]
-    task = source[0]
-    assert task.task.query == "all primary objects"
-    assert np.array_equal(task.masks(0)[0], TRUTH)
-    (thing,) = task.truth.frames[0].objects
-    assert thing.box == (200, 200, 700, 500)
-    assert task.task.media[0].shape == (20, 30, 3)
-    assert ImageMasksSource(name, tmp_path, split, 1, query="the animal")[0].task.query == "the animal"
+    source = ImageMasks(name, tmp_path, split)
+    assert [sample.id for sample in source] == ["a", "b"]
+    sample = source[0]
+    assert sample.query == "all primary objects"
+    assert np.array_equal(sample.masks(0)[0], TRUTH)
+    assert sample.media[0].shape == (20, 30, 3)
+    assert ImageMasks(name, tmp_path, split, 1, query="the animal")[0].query == "the animal"
 
 
 @pytest.mark.parametrize(
@@ -83,43 +81,41 @@ def test_any_binary_mask_survives_its_file(tmp_path_factory, mask, top):
 
 def test_an_empty_mask_is_an_absent_target(tmp_path):
     pair(tmp_path, "im", "gt", "a", np.zeros((5, 5), bool))
-    task = ImageMasksSource("dis5k", tmp_path)[0]
-    assert task.truth.absent
-    assert task.masks(0) == ()
+    assert ImageMasks("dis5k", tmp_path)[0].masks(0) == ()
 
 
 def test_cod10ks_pictures_without_an_animal_are_left_out_or_absent(tmp_path):
     pair(tmp_path, "Imgs", "GT", "COD10K-CAM-1-Aquatic")
     make.save(make.noise(20, 30), tmp_path / "Imgs" / "COD10K-NonCAM-1-Aquatic.jpg")
-    assert [task.id for task in ImageMasksSource("cod10k", tmp_path)] == ["COD10K-CAM-1-Aquatic"]
-    every = ImageMasksSource("cod10k", tmp_path, negatives=True)
-    assert [task.truth.absent for task in every] == [False, True]
+    assert [sample.id for sample in ImageMasks("cod10k", tmp_path)] == ["COD10K-CAM-1-Aquatic"]
+    every = ImageMasks("cod10k", tmp_path, negatives=True)
+    assert [sample.masks(0) == () for sample in every] == [False, True]
 
 
 def test_a_mask_of_another_scale_is_fitted_and_of_another_form_refused(tmp_path):
     path = pair(tmp_path, "im", "gt", "a")
     doubled = TRUTH.repeat(2, 0).repeat(2, 1)
     make.save((doubled * 255).astype(np.uint8), path)
-    assert np.array_equal(ImageMasksSource("dis5k", tmp_path)[0].masks(0)[0], TRUTH)
+    assert np.array_equal(ImageMasks("dis5k", tmp_path)[0].masks(0)[0], TRUTH)
     make.save((TRUTH.T * 255).astype(np.uint8), path)
     with pytest.raises(MediaError, match="20x30"):
-        ImageMasksSource("dis5k", tmp_path)[0]
+        ImageMasks("dis5k", tmp_path)[0]
     path.write_bytes(b"no picture")
     with pytest.raises(MediaError, match=r"a\.png"):
-        ImageMasksSource("dis5k", tmp_path)[0]
+        ImageMasks("dis5k", tmp_path)[0]
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match="DUTS-TR-Image is missing") as error:
-        ImageMasksSource("duts", tmp_path)
+        ImageMasks("duts", tmp_path)
     assert "DUTS-TR/DUTS-TR-Image and DUTS-TR/DUTS-TR-Mask" in error.value.remedy
     path = pair(tmp_path, "im", "gt", "a")
     path.unlink()
     with pytest.raises(InputError, match=r"a\.png is missing, one of 1 masks"):
-        ImageMasksSource("dis5k", tmp_path)
+        ImageMasks("dis5k", tmp_path)
     (tmp_path / "im" / "a.jpg").unlink()
     with pytest.raises(InputError, match="no pictures"):
-        ImageMasksSource("dis5k", tmp_path)
+        ImageMasks("dis5k", tmp_path)
     for name, split in (("voc", "train"), ("duts", "dev")):
         with pytest.raises(InputError, match="no image-mask data set"):
-            ImageMasksSource(name, tmp_path, split)
+            ImageMasks(name, tmp_path, split)

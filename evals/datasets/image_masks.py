@@ -8,22 +8,15 @@
 | dis5k | DIS-TR/im, DIS-TR/gt; or im, gt |
 
 Those with a split in their name are looked for first; TR and Train are "train", TE and Test "test" (DIS5K: VD is "val",
-TE1 "test"). Pictures and masks belong together by their stems. Truth is in units of 0..1000 of the picture, far edges
-exclusive; the whole mask is one object.
+TE1 "test"). Pictures and masks belong together by their stems; the whole mask is one object.
 """
 
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from graphs.episode import Task
-from rl.rewards.base import Truth
-from rl.tasks.base import TrainingTask
-from rl.tasks.geometry import frame_truths
-from rl.tasks.parquet import at_most
-from rl.tasks.reason_seg import on_picture
+from evals.datasets.base import Sample, at_most, on_picture
 from tools.errors import InputError, MediaError, boundary
 from tools.media import Limits, open_media
 from tools.media.images import from_pillow, open_header
@@ -49,11 +42,11 @@ _SPLITS = {
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
-class ImageMasksSource:
+class ImageMasks:
     """Read the pictures of such a data set with one query for all, in the order of their names.
 
     COD10K's pictures without a camouflaged animal (NonCAM) are left out, as Seg-R1 does; with `negatives` they are
-    tasks whose target is absent. InputError names a missing folder or mask, MediaError a broken picture.
+    samples whose target is absent. InputError names a missing folder or mask, MediaError a broken picture.
     """
 
     def __init__(
@@ -85,15 +78,14 @@ class ImageMasksSource:
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int, /) -> TrainingTask:
-        """Load a task; IndexError beyond the last."""
+    def __getitem__(self, index: int, /) -> Sample:
+        """Load a sample; IndexError beyond the last."""
         path, mask_path = self._pairs[range(len(self))[index]]
         media = open_media(path)
         mask = np.zeros((media.height, media.width), np.bool_)
         if mask_path is not None:
             mask = _fitted(read_mask(mask_path), media.height, media.width, mask_path)
-        masks = partial(on_picture, (mask,) if mask.any() else ())
-        return TrainingTask(path.stem, Task(self.query, media.frames), Truth(frame_truths({0: mask})), masks)
+        return Sample(path.stem, self.query, media.frames, on_picture(mask))
 
 
 def read_mask(path: Path) -> Mask:
