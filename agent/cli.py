@@ -168,7 +168,7 @@ def segment(
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
     from agent.commands.request import Request, ThreadRequest, check_request, given
-    from agent.searching import SearchRequest
+    from tools.search.choosing import SearchRequest
 
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
@@ -215,7 +215,7 @@ def serve(
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
     from agent.commands.listening import listen
     from agent.commands.request import Request, ThreadRequest, given
-    from agent.searching import SearchRequest
+    from tools.search.choosing import SearchRequest
 
     listening = listen(host, port, api_key_file)  # before the heavy imports, so that a slip is told at once
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
@@ -263,7 +263,7 @@ def mcp(
     """Offer the agent as tools of the Model Context Protocol: on standard input and output, or with --http."""
     from agent.commands.mcp import check_mcp, run_mcp
     from agent.commands.request import Request, given
-    from agent.searching import SearchRequest
+    from tools.search.choosing import SearchRequest
 
     sock = check_mcp(media_root, http)  # before the heavy parts, so that a slip is told at once
     parts = (policy, model, profile, dialect, segmenter, sam2_model)

@@ -29,7 +29,7 @@ def segmenters() -> list[str]:
 
 def searches() -> list[str]:
     """Return what can be searched, by name."""
-    from agent.searching import KB
+    from tools.search.choosing import KB
     from tools.search.loading import PROVIDERS
 
     return [KB, *PROVIDERS]

@@ -10,12 +10,12 @@ from time import perf_counter
 import numpy as np
 
 from agent.doctor import Check
-from agent.searching import SearchRequest, choose
 from graphs.conversation import ImageRef, Text, Turn
 from graphs.policies.base import Policy, Sampling
 from graphs.policies.loading import EMBEDDED, TOKENS, has_weights, is_address
 from tools.errors import PolicyError, SegscoutError
 from tools.image_store import ImageStore
+from tools.search.choosing import SearchRequest, choose
 from tools.settings import Settings
 
 _SIDE = 64

@@ -23,7 +23,6 @@ from typing_extensions import TypedDict
 
 from agent.named_media import SENT_LIMITS, open_under, open_url
 from agent.parts import choose_search, choose_segmenter
-from agent.searching import WEB_SECONDS, SearchRequest, choose
 from agent.server.web_media import web_media
 from graphs.context import Context
 from graphs.graph import NODES
@@ -34,6 +33,7 @@ from graphs.profiles import make_dialect, profile_for
 from graphs.state import PlainFailure, PlainInstance, PlainMask, PlainSearch, State
 from tools.image_store import ImageStore
 from tools.media import Media
+from tools.search.choosing import WEB_SECONDS, SearchRequest, choose
 from tools.settings import read_settings
 
 FETCHED = Path("runs/studio")

@@ -11,14 +11,19 @@ from tools.settings import read_settings
 
 
 async def open_policy(
-    policy: str, model: str | None, api_key: str | None = None, *, checkpoint: str | None = None
+    policy: str,
+    model: str | None,
+    api_key: str | None = None,
+    *,
+    checkpoint: str | None = None,
+    device: str | None = None,
 ) -> Policy:
     """Load a policy as `load_policy` does, and greet an endpoint first: better now than once an episode.
 
     `api_key` is SEGSCOUT_API_KEY, from the environment or `.env`, unless given.
     """
     key = read_settings().secret() if api_key is None and is_address(policy) else api_key
-    loaded = load_policy(policy, model=model, api_key=key, checkpoint=checkpoint)
+    loaded = load_policy(policy, model=model, api_key=key, checkpoint=checkpoint, device=device)
     if isinstance(loaded, OpenAIPolicy):
         await loaded.served_models()
     return loaded
@@ -31,6 +36,7 @@ def make_context(
     segmenter: str = "sam2",
     sam2_model: str | None = None,
     search: SearchProvider | None = None,
+    device: str | None = None,
 ) -> Context:
     """Return the context that all episodes share; `search` None switches search off.
 
@@ -39,7 +45,7 @@ def make_context(
     return Context(
         policy=policy,
         dialect=profile.make_dialect(),
-        segmenter=load_segmenter(segmenter, sam2_model),
+        segmenter=load_segmenter(segmenter, sam2_model, device),
         search=search,
         budget=profile.budget,
         sampling=profile.sampling,

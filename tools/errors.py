@@ -66,6 +66,12 @@ class PolicyError(SegscoutError):
     boundary = "policy"
 
 
+class EvaluationError(SegscoutError):
+    """A sample could not be scored."""
+
+    boundary = "evaluation"
+
+
 class CheckpointError(SegscoutError):
     """A thread's checkpoints cannot be read or written."""
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.folders import check_directory
-from agent.searching import SearchRequest
 from tools.errors import InputError
 from tools.media import Media, open_media
+from tools.search.choosing import SearchRequest
 from tools.segmenters.base import Box
 
 _BOX_REMEDY = "Write it as X,Y,X,Y: left, top, right, bottom in pixels."

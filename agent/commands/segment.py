@@ -17,10 +17,10 @@ from agent.display import EpisodeDisplay, plain, print_step
 from agent.parts import choose_segmenter
 from agent.reporting import ASKED, console_for, hush_loading, write_json
 from agent.result import Failure, Result
-from agent.searching import WEB_SECONDS, choose
 from graphs.profiles import profile_for
 from tools.errors import SegscoutError
 from tools.media import Media
+from tools.search.choosing import WEB_SECONDS, choose
 from tools.segmenters.base import Box
 from tools.settings import Settings, read_settings
 

@@ -31,6 +31,11 @@ def find_parquet(data: Path, split: str, layout: str) -> list[Path]:
     raise InputError(f"{data / f'{split}.parquet'} is missing.", remedy=layout)
 
 
+def holds_parquet(data: Path) -> bool:
+    """Return whether DATA is a parquet file or a folder of some, as the hub's downloads are."""
+    return data.is_file() or any((*data.glob("*.parquet"), *data.glob("data/*.parquet")))
+
+
 class ParquetRows:
     """Read single rows of parquet files, seen as one list.
 

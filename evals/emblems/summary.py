@@ -3,15 +3,13 @@
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from evals.emblems.names import Split
 from evals.emblems.scoring import EpisodeRecord
 from evals.emblems.tasks import ABILITIES
 from evals.metrics.intervals import wilson
-
-_PACKAGES = ("segscout", "torch", "transformers", "numpy", "opencv-python-headless")
+from evals.runs.versions import versions
 
 
 def summarise(records: Sequence[EpisodeRecord], *, split: Split, seed: int, search: bool) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def summarise(records: Sequence[EpisodeRecord], *, split: Split, seed: int, sear
         "split": split,
         "seed": seed,
         "search": search,
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": versions(),
     }
 
 
@@ -74,10 +72,3 @@ def _interval(records: Sequence[EpisodeRecord]) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float:
     return round(statistics.fmean(values), 4)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -13,6 +13,7 @@ from typing import Any, cast
 import cv2
 from pydantic import TypeAdapter, ValidationError
 
+from evals.runs.journal import cut_torn_line
 from rl.records.invariants import RecordError, check_record
 from rl.records.schema import SCHEMA_VERSION, Record
 from tools.errors import boundary
@@ -34,7 +35,7 @@ class RecordWriter:
         with boundary(RecordError, f"cannot write to {folder}", remedy=_REMEDY):
             (folder / MEDIA).mkdir(parents=True, exist_ok=True)
             path = folder / f"episodes-{worker:03d}.jsonl"
-            _drop_torn_line(path)
+            cut_torn_line(path)
             self._file = path.open("a", encoding="utf-8")
 
     def write(self, record: Record, images: ImageStore) -> None:
@@ -181,17 +182,6 @@ def _checked(row: Any, where: str) -> Record:
             f"{where} is no record: {column or 'the whole'}: {first['msg']}.",
             remedy="These files are not what `segscout rl record` writes; name another folder.",
         ) from error
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a killed run left unfinished: what is appended must begin on a line of its own."""
-    if not path.exists():
-        return
-    whole = path.read_bytes()
-    kept = whole.rfind(b"\n") + 1
-    if kept < len(whole):
-        with path.open("r+b") as file:
-            file.truncate(kept)
 
 
 def _store(image: Image, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from evals.datasets.image_masks import FOLDERS, ImageMasks
+from evals.datasets.parquet import holds_parquet
 from evals.datasets.reason_seg import ReasonSeg
 from evals.datasets.seg_zero import SegZeroSet
 from evals.emblems.names import Split
@@ -50,7 +51,7 @@ def _ok_vos(data: Path, split: str, seed: int, n: int | None) -> TaskSource:
 
 def _reason_seg(data: Path, split: str, seed: int, n: int | None) -> TaskSource:
     """Open the official layout, or the published parquet if that is what DATA holds."""
-    if data.is_file() or any((*data.glob("*.parquet"), *data.glob("data/*.parquet"))):
+    if holds_parquet(data):
         return PictureTasks(SegZeroSet("reason-seg", data, n), steps_known=False)
     return PictureTasks(ReasonSeg(data, split, n), steps_known=False)
 

@@ -15,9 +15,9 @@ from shared_data import SHARED, needs_shared
 from agent.commands.request import Request, check_request
 from agent.commands.segment import run_segment
 from agent.display import plain
-from agent.searching import SearchRequest
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from tools.errors import MediaError
+from tools.search.choosing import SearchRequest
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
 ROLLOUTS = SHARED / "data/seg_research/rollouts"

@@ -9,8 +9,8 @@ from agent_stubs import ROOT, cli
 from typer.testing import CliRunner
 
 from agent.cli import app
-from agent.searching import SearchRequest, choose
 from graphs.profiles import get_profile, make_dialect
+from tools.search.choosing import SearchRequest, choose
 from tools.settings import Settings
 
 SHELLS = ("bash", "zsh", "fish")

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from agent import doctor, preflight
 from agent.preflight import examine_policy, examine_search
-from agent.searching import SearchChoice
+from tools.search.choosing import SearchChoice
 from tools.settings import Settings
 
 KEY = "sk-planted-secret"

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evals.cli import app
-from evals.emblems.benchmark import ContextOf, benchmark_world, evaluate, make_tasks
+from evals.emblems.benchmark import ContextOf, benchmark_world, make_tasks, run_task
 from evals.emblems.clips import Clip, Mover
 from evals.emblems.exact import ExactSegmenter, oracle_policy
 from evals.emblems.knowledge import EmblemSearch
@@ -25,7 +25,7 @@ from graphs.endings import Ending
 from graphs.policies.base import Policy
 from graphs.policies.replay import ReplayPolicy
 from graphs.profiles import get_profile
-from tools.errors import InputError, SegmenterError
+from tools.errors import SegmenterError
 from tools.search.base import SearchProvider
 from tools.segmenters.base import Segmenter
 
@@ -49,8 +49,11 @@ def perfect(search: EmblemSearch | None) -> ContextOf:
     return own
 
 
-def run(own: Context | ContextOf, tasks: list[EmblemTask], **options: object) -> list[EpisodeRecord]:
-    return asyncio.run(evaluate(own, tasks, **options))  # type: ignore[arg-type]
+def run(own: Context | ContextOf, tasks: list[EmblemTask]) -> list[EpisodeRecord]:
+    async def one_by_one() -> list[EpisodeRecord]:
+        return [(await run_task(task, own))[0] for task in tasks]
+
+    return asyncio.run(one_by_one())
 
 
 def scripted(*turns: str) -> ContextOf:
@@ -63,10 +66,9 @@ def search() -> EmblemSearch:
 
 
 def test_the_oracle_with_exact_masks_reaches_the_ceiling(search: EmblemSearch) -> None:
-    seen: list[str] = []
     tasks = make_tasks("test", SEED, 100)
-    records = run(perfect(search), tasks, on_record=lambda record: seen.append(record.task_id))
-    assert [record.task_id for record in records] == seen == [task.task_id for task in tasks]
+    records = run(perfect(search), tasks)
+    assert [record.task_id for record in records] == [task.task_id for task in tasks]
     summary = summarise(records, split="test", seed=SEED, search=True)
     assert summary["success"] >= 0.98
     assert summary["miou"] >= 0.98
@@ -83,15 +85,6 @@ def test_without_search_the_oracle_can_only_guess() -> None:
     assert summary["searches_per_episode"] == 0
     assert summary["success"] == pytest.approx(summary["guess"], abs=0.12)
     assert 0.16 < summary["guess"] < 0.26
-
-
-def test_concurrent_runs_come_to_the_same(search: EmblemSearch) -> None:
-    tasks = make_tasks("test", SEED, 20)
-    one, many = run(perfect(search), tasks), run(perfect(search), tasks, concurrency=8)
-    untimed = {"seconds": 0.0, "node_seconds": {}}
-    assert [replace(r, **untimed) for r in one] == [replace(r, **untimed) for r in many]  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="concurrency"):
-        run(perfect(search), tasks, concurrency=0)
 
 
 def test_wrong_absent_and_wrong_found_are_failures() -> None:
@@ -189,16 +182,16 @@ def test_the_summary_is_the_contract(search: EmblemSearch) -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    out = tmp_path / "records.jsonl"
+    out = tmp_path / "run"
     options = ["--policy", "oracle", "--segmenter", "exact", "--n", "10", "--seed", "5", "--json", "--out", str(out)]
     result = CliRunner().invoke(app, ["emblems", *options])
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout.strip().splitlines()[-1])
     assert (summary["n"], summary["seed"], summary["success"]) == (10, 5, 1.0)
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert len(lines) == 10
-    assert all(line["said"][-1].startswith("<thinking>") for line in lines)
-    assert set(lines[0]) == set(asdict(run(perfect(None), make_tasks("test", SEED, 1))[0]))
+    header, *rows = (json.loads(line) for line in (out / "rows.jsonl").read_text().splitlines())
+    assert (header["samples"], len(rows)) == (10, 10)
+    assert all(row["said"][-1].startswith("<thinking>") for row in rows)
+    assert set(rows[0]["details"]) == set(asdict(run(perfect(None), make_tasks("test", SEED, 1))[0]))
     table = CliRunner().invoke(app, ["emblems", *options[:-3], "--no-search"])
     assert table.exit_code == 0
     assert "multi-hop" in table.stdout
@@ -213,7 +206,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["--policy", "gpt"], "no policy 'gpt'"),
         (["--profile", "nobody"], "no profile"),
         (["--policy", "oracle", "--segmenter", "scissors"], "no segmenter"),
-        (["--policy", "oracle", "--segmenter", "exact", "--out", "/nowhere/at/all.jsonl"], "cannot be written"),
+        (["--policy", "oracle", "--segmenter", "exact", "--out", "/proc/nowhere"], "cannot be written"),
         (["--policy", "http://127.0.0.1:9/v1"], "127.0.0.1:9"),
         (["--policy", ".", "--model", "x"], "no endpoint"),
     ],

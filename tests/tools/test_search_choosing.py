@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from agent.searching import SearchRequest, choose
 from tools.errors import InputError
+from tools.search.choosing import SearchRequest, choose
 from tools.settings import Settings
 
 

@@ -1,0 +1,40 @@
+"""Benchmarks: one file each, behind one protocol; `open_benchmark` knows them all by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from evals.benchmarks.base import Benchmark
+from evals.benchmarks.emblems import open_emblems
+from evals.benchmarks.ok_vos import open_ok_vos
+from evals.benchmarks.reason_seg import open_reason_seg
+from evals.datasets.hub import find_data
+from evals.runs.spec import RunSpec
+from tools.errors import InputError
+
+__all__ = ["NAMES", "Benchmark", "open_benchmark"]
+
+Opener = Callable[[Path, RunSpec], Benchmark]
+"""DATA, what is run → the benchmark."""
+
+_OPENERS: dict[str, Opener] = {
+    "ok-vos": open_ok_vos,
+    "reason-seg": open_reason_seg,
+}
+NAMES = ("emblems", *_OPENERS)
+"""Every benchmark that `open_benchmark` knows."""
+
+
+def open_benchmark(spec: RunSpec) -> Benchmark:
+    """Open the benchmark that a spec names; no model is loaded yet.
+
+    Raises InputError for an unknown name, split or number, for missing data, and for a file that the layout lacks.
+    """
+    if spec.benchmark == "emblems":
+        return open_emblems(spec)
+    if spec.benchmark not in _OPENERS:
+        raise InputError(f"there is no benchmark {spec.benchmark!r}.", remedy=f"Choose one of {', '.join(NAMES)}.")
+    if spec.data is None:
+        raise InputError(
+            f"{spec.benchmark} is a data set on disk.", remedy="Give its folder, or its id on the hub, with --data."
+        )
+    return _OPENERS[spec.benchmark](find_data(spec.data, spec.benchmark), spec)

@@ -1,0 +1,17 @@
+"""OK-VOS (Seg-ReSearch): videos whose target must be looked up first; J, F and J&F by ability."""
+
+from pathlib import Path
+
+from evals.benchmarks.base import Benchmark
+from evals.benchmarks.episodes import EpisodeBenchmark
+from evals.benchmarks.scorers.clips import ClipScorer
+from evals.datasets.ok_vos import OKVOS
+from evals.runs.spec import RunSpec
+
+
+def open_ok_vos(data: Path, spec: RunSpec) -> Benchmark:
+    """Open a split, "test" unless said."""
+    split = spec.split or "test"
+    return EpisodeBenchmark(
+        name="ok-vos", title=f"OK-VOS {split}", dataset=OKVOS(data, split, spec.n), scorer=ClipScorer()
+    )
