@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evals.benchmarks.base import Benchmark
+from evals.benchmarks.base import Benchmark, Published
 from evals.benchmarks.episodes import EpisodeBenchmark
 from evals.benchmarks.scorers.clips import ClipScorer
 from evals.datasets.ok_vos import OKVOS
