@@ -24,7 +24,7 @@ from graphs.tool_calls import Call, Toolset, as_call, read_calls, spell_response
 
 _MARK = re.compile(r"()[\[\uff3b](?=\s{0,9}+[e\uff45]\s{0,9}+\d)", re.IGNORECASE)
 _THOUGHT_END = re.compile(r"</\s{0,4}+(?:thinking|think|reasoning)\s{0,4}+>", re.IGNORECASE)
-_FENCE = re.compile(r"\A```\w{0,10}\s*+|\s*+```\Z")
+_FENCE = re.compile(r"```\w{0,10}")
 _NOT_DONE = "Not done: searches come first, then one look at a time, and the answer stands alone."
 _SAME = "The same was asked twice in this turn: see the other result."
 _NOT_RUN = "Not run, as is said below."
@@ -130,7 +130,9 @@ def _spell(target: Target) -> dict[str, object]:
 def _plain_calls(text: str) -> tuple[Call, ...]:
     """Read a turn that, after its thought, is nothing but JSON: structured output, or a call without its tags."""
     ends = [found.end() for found in _THOUGHT_END.finditer(text[-MAX_TURN_CHARS:])]
-    content = _FENCE.sub("", text[-MAX_TURN_CHARS:][ends[-1] if ends else 0 :].strip()).strip()
+    content = text[-MAX_TURN_CHARS:][ends[-1] if ends else 0 :].strip()
+    if (fence := _FENCE.match(content)) and content.endswith("```"):
+        content = content[fence.end() : -3].strip()
     if len(content) > MAX_CHARS or (content[:1], content[-1:]) not in (("{", "}"), ("[", "]")):
         return ()
     try:
