@@ -16,7 +16,6 @@ from graphs.policies.openai_messages import PictureCache, to_messages
 from graphs.tool_calls import Call, Toolset, prose_of, read_calls, take_responses, without_tools_text
 from tools.image_store import ImageStore
 
-_NO_RESULT = "No result."
 _UNNAMED = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -74,11 +73,9 @@ def _results(turn: Turn, waiting: Sequence[str]) -> tuple[list[dict[str, Any]], 
             rest += [Text(beside)] if beside.strip() else []
         else:
             rest.append(part)
-    results += [_NO_RESULT] * (len(waiting) - len(results))
-    told = zip(waiting, results, strict=False)
-    return [{"role": "tool", "tool_call_id": name, "content": text} for name, text in told], Turn(
-        turn.role, tuple(rest)
-    )
+    answered = zip(waiting, results, strict=False)
+    told = [{"role": "tool", "tool_call_id": name, "content": text} for name, text in answered]
+    return told, Turn(turn.role, tuple(rest))
 
 
 def read_call(name: str, arguments: object) -> Call:

@@ -69,7 +69,19 @@ def _malformed(message: dict[str, Any]) -> str:
         function = call["function"]
         if not re.fullmatch(r"[a-zA-Z0-9]{9}", call["id"]) or not re.fullmatch(r"[\w-]{1,64}", function["name"]):
             return "an id or a name that some endpoints refuse"
-        if not isinstance(json.loads(function["arguments"]), dict):
+        if not isinstance(_strictly(function["arguments"]), dict):
             return "arguments are no object"
     ids = [call["id"] for call in message.get("tool_calls", ())]
     return "two calls share an id" if len({*ids}) < len(ids) else ""
+
+
+def _strictly(text: str) -> object:
+    """Read JSON, in which there is no NaN; None if it is none."""
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return None
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)
