@@ -2,14 +2,20 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from chat_server import Answer, ChatServer, error, said
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from pydantic import TypeAdapter, ValidationError
 
 PARSER_OFF = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
 """What vLLM answers if it was started without a tool parser."""
+
+
+_MESSAGES = TypeAdapter(list[ChatCompletionMessageParam])
+_TOOLS = TypeAdapter(list[ChatCompletionToolParam])
 
 
 def calls(*made: tuple[str, object], content: str | None = None, finish: str = "tool_calls", **more: object) -> Answer:
@@ -40,6 +46,13 @@ def strict(server: ChatServer, *answers: Answer) -> list[Answer]:
 
 def complaint(request: dict[str, Any]) -> str:
     """Say what is wrong with a request; nothing if it is in order."""
+    try:
+        _TOOLS.validate_python(request.get("tools", []))
+        for message in _MESSAGES.validate_python(request["messages"]):
+            for value in message.values():
+                assert not isinstance(value, Iterator) or list(value)  # which is checked only as it is read
+    except ValidationError as wrong:
+        return str(wrong)[:500]
     names = [one["function"]["name"] for one in request.get("tools", [])]
     choice = request.get("tool_choice", "auto")
     if choice != "auto" and (choice["type"], choice["function"]["name"]) not in [("function", name) for name in names]:
