@@ -15,14 +15,13 @@ import openai
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.loading import without_credentials
+from graphs.policies.openai_fields import refused_field, without_fields
 from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
 from graphs.policies.openai_replies import (
     UnusableReplyError,
     read_completion,
     read_models,
-    refused_field,
     to_policy_error,
-    without_fields,
 )
 from graphs.policies.openai_tools import force, offer, to_tool_messages
 from tools.errors import InputError, PolicyError

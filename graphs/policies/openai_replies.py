@@ -1,7 +1,7 @@
 """What chat endpoints send back, made sense of: replies into completions, faults into errors with a remedy."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import openai
@@ -15,10 +15,6 @@ from tools.errors import PolicyError
 _MAX_QUOTE = 300
 _KEY = "[the key]"
 _TOOLS = re.compile(r"\btools\b|tool[ _-]?(?:use|call|choice)|function.?call", re.IGNORECASE)
-_UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value"})
-_NEWER_NAMES = {"max_tokens": "max_completion_tokens"}
-_SPARED = frozenset({"temperature", "top_p", "seed", "stop"})
-"""What a request can do without."""
 
 
 class _Function(BaseModel):
@@ -187,19 +183,6 @@ def to_policy_error(
                 remedy="Check that the model takes this many images and tokens.",
             )
     return PolicyError(f"{endpoint}: {type(error).__name__}: {error}.", remedy="Look at the server's log.")
-
-
-def refused_field(error: Exception) -> str:
-    """Return the field of a request that the endpoint does not know for this model, and that it can do without."""
-    if not isinstance(error, openai.BadRequestError) or error.code not in _UNSUPPORTED:
-        return ""
-    return error.param if error.param in _NEWER_NAMES or error.param in _SPARED else ""
-
-
-def without_fields(request: Mapping[str, Any], refused: Collection[str]) -> dict[str, Any]:
-    """Return a request without fields that were refused, or with them under their newer names."""
-    names = {name: _NEWER_NAMES.get(name, "") if name in refused else name for name in request}
-    return {names[name]: value for name, value in request.items() if names[name]}
 
 
 def _quote(error: openai.APIStatusError) -> str:

@@ -277,7 +277,7 @@ targets = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(words, targets, st.one_of(st.none(), st.integers(0, 10**6)))
 def test_answers_survive_the_round_trip(thought, given_targets, frame):
     for thinking in (thought, f"<thinking> {thought} </thinking>"):
@@ -300,7 +300,7 @@ PIECES = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(st.one_of(garbage, st.lists(st.sampled_from(PIECES), max_size=40).map("".join)))
 def test_any_text_parses_to_a_sound_action_and_gets_an_observation(text):
     for turn in (text, f"<tool_call>{text}</tool_call>", answer(ONE, text), call("answer", text), call(text[:40], {})):
@@ -320,4 +320,4 @@ def test_a_megabyte_of_garbage_takes_less_than_100_ms(unit, frame):
     for size in (MEGABYTE, 19_000):
         text = frame.replace("{}", unit * (size // len(unit)))
         assert seconds(parse, text) < 0.1
-        assert seconds(lambda text: DIALECT.observation(text, [(Text("x"),)]) and parse(""), text) < 0.2
+        assert seconds(lambda said: DIALECT.observation(said, [(Text("x"),)]), text) < 0.1
