@@ -1,4 +1,4 @@
-"""What of a request an endpoint does not know for its model: newer hosted models rename some fields and refuse others."""
+"""What of a request an endpoint does not know for its model: newer hosted ones rename some fields and refuse others."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
