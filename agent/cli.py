@@ -52,7 +52,7 @@ Policy = Annotated[
 Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
 Profile = Annotated[
     str | None,
-    typer.Option(help="embedded, qwen3-vl, vision-reasoner-7b, seg-r1-3b, …", autocompletion=completion.profiles),
+    typer.Option(help="embedded, qwen3-vl, native, vision-reasoner-7b, …", autocompletion=completion.profiles),
 ]
 Dialect = Annotated[
     str | None,

@@ -36,7 +36,15 @@ def to_result(
     """Return the Result of an episode on `media`."""
     failure = Failure(**episode.failure) if episode.failure else NO_ANSWER.get(episode.ending)
     instances = tuple(
-        Instance(one.label, one.box, one.points, one.labels, one.score, masks_of(episode.masks, number))
+        Instance(
+            one.label,
+            one.box,
+            one.points,
+            one.labels,
+            one.score,
+            masks_of(episode.masks, number),
+            tuple(episode.evidence[place] for place in one.evidence),
+        )
         for number, one in enumerate(episode.instances)
     )
     return Result(

@@ -63,6 +63,8 @@ class Instance:
     labels: tuple[int, ...]
     score: float
     masks: Masks
+    evidence: tuple[Evidence, ...] = ()
+    """What the policy says that this object rests on; always empty where its dialect cites nothing."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,10 @@ class Result:
         union: Mask | None = np.logical_or.reduce(masks) if masks else None
         return union
 
+    def cited(self, instance: Instance) -> list[int]:
+        """Return the places in `evidence` of what one of the instances cites."""
+        return [self.evidence.index(one) for one in instance.evidence]
+
     def to_dict(self) -> dict[str, Any]:
         """Return all but pixels and conversation as plain data, ready for JSON."""
         media = self.media
@@ -140,7 +146,9 @@ class Result:
                 "sha256": media.sha256,
             },
             "keyframe": self.keyframe,
-            "instances": [_plain_instance(instance) for instance in self.instances],
+            "instances": [
+                _plain_instance(instance) | {"evidence": self.cited(instance)} for instance in self.instances
+            ],
             "evidence": [asdict(one) for one in self.evidence],
             "usage": {**asdict(self.usage), "seconds": dict(self.usage.seconds)},
             "versions": asdict(self.versions),

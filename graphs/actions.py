@@ -37,6 +37,8 @@ class Target:
     points: tuple[Point, ...] = ()
     labels: tuple[int, ...] = ()
     label: str = ""
+    evidence: tuple[int, ...] = ()
+    """Numbers of the hits that the policy says it rests on, counted from 1 over the episode; some may not exist."""
 
 
 @dataclass(frozen=True)

@@ -52,13 +52,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Instance:
-    """One answered object, in pixels of the original keyframe; `score` is the segmenter's estimate, 0 to 1."""
+    """One answered object, in pixels of the original keyframe; `score` is the segmenter's estimate, 0 to 1.
+
+    `evidence` are the places, in the episode's evidence, of what the policy says that this object rests on.
+    """
 
     label: str
     box: Box | None
     points: tuple[tuple[float, float], ...]
     labels: tuple[int, ...]
     score: float
+    evidence: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,4 +189,6 @@ def _evidence(state: State) -> tuple[Evidence, ...]:
 def _instance(plain: PlainInstance) -> Instance:
     box = cast(Box, tuple(plain["box"])) if plain["box"] else None
     points = tuple((point[0], point[1]) for point in plain["points"])
-    return Instance(plain["label"], box, points, tuple(plain["labels"]), plain["score"])
+    return Instance(
+        plain["label"], box, points, tuple(plain["labels"]), plain["score"], tuple(plain.get("evidence", ()))
+    )

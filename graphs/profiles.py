@@ -7,6 +7,7 @@ from typing import Literal
 
 from graphs.budget import Budget
 from graphs.dialects.base import Dialect, View
+from graphs.dialects.native import Native
 from graphs.dialects.seg_r1 import SegR1
 from graphs.dialects.seg_research import SegResearch
 from graphs.dialects.vision_reasoner import VisionReasoner
@@ -108,6 +109,15 @@ PROFILES: Mapping[str, Profile] = {
             model="Ricky06662/Seg-Zero-7B",
             source="dvlab-research/Seg-Zero at 77f9ea5: pictures of 840, 1024 tokens, greedy",
         ),
+        Profile(
+            name="native",
+            dialect="native",
+            prompt="published",
+            view=View(frames=6, frame_size=448, keyframe_size=896, image_size=224),
+            budget=Budget(turns=8, tokens=16_384, turn_tokens=4_096),
+            source="any model that calls tools, hosted or served with a tool parser; sides are multiples of the "
+            "28-pixel and 32-pixel cells of Qwen's models, and tokens leave room for reasoning",
+        ),
         _seg_r1("3B"),
         _seg_r1("7B"),
         _seg_r1("3B", form="points"),
@@ -115,6 +125,7 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 DIALECTS: Mapping[str, Callable[[View, PromptStyle], Dialect]] = {
+    "native": Native,
     "seg_research": SegResearch,
     "vision_reasoner": VisionReasoner,
     "seg_zero": partial(VisionReasoner, form="seg_zero"),

@@ -74,6 +74,8 @@ class PlainInstance(TypedDict):
     points: list[list[float]]
     labels: list[int]
     score: float
+    evidence: NotRequired[list[int]]
+    """Which of all hits, counted from 0, the policy says it rests on."""
 
 
 class PlainMask(TypedDict):

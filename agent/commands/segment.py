@@ -104,6 +104,10 @@ def summarise(result: Result, console: Console) -> None:
     usage = result.usage
     seconds = sum(usage.seconds.values())
     print_step(console, "result", f"{plain(result.query)}: {verdict}", "green")
+    for instance in result.instances:
+        if instance.evidence:
+            sources = ", ".join(dict.fromkeys(plain(one.source, 200) for one in instance.evidence))
+            print_step(console, "cited", f"{plain(instance.label, 120) or 'the object'}: {sources}")
     spent = f"{usage.turns} turns, {usage.searches} searches, {usage.completion_tokens} tokens, {seconds:.1f} s"
     print_step(console, "spent", spent)
 

@@ -37,6 +37,7 @@ class FoundObject(BaseModel):
     box: list[float] | None = Field(description="x1, y1, x2, y2 in pixels of the answered frame.")
     score: float = Field(description="The segmenter's estimate of its mask in the answered frame, 0 to 1.")
     masks: list[FrameMask]
+    citations: list[int] = Field(description="Which of all citations it rests on, counted from 0; empty if none is.")
 
 
 class Citation(BaseModel):
@@ -93,7 +94,7 @@ def _segmentation(result: Result, steps: Sequence[str], *, all_frames: bool) -> 
         frames=len(media.frames),
         width=media.width,
         height=media.height,
-        objects=[_object(one, result.keyframe, all_frames=all_frames) for one in result.instances],
+        objects=[_object(one, result, all_frames=all_frames) for one in result.instances],
         citations=[
             Citation(claim=one.claim, title=one.title, source=one.source, snippet=one.snippet)
             for one in result.evidence
@@ -102,11 +103,12 @@ def _segmentation(result: Result, steps: Sequence[str], *, all_frames: bool) -> 
     )
 
 
-def _object(instance: Instance, keyframe: int | None, *, all_frames: bool) -> FoundObject:
-    frames = [frame for frame in instance.masks if all_frames or frame == keyframe]
+def _object(instance: Instance, result: Result, *, all_frames: bool) -> FoundObject:
+    frames = [frame for frame in instance.masks if all_frames or frame == result.keyframe]
     return FoundObject(
         label=instance.label,
         box=[round(side, 2) for side in instance.box] if instance.box else None,
         score=round(instance.score, 4),
         masks=[FrameMask(frame=frame, rle=RunLengths(**instance.masks.rle(frame))) for frame in frames],
+        citations=result.cited(instance),
     )

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.coco import label_of, to_coco
-from agent.result import Result
+from agent.result import Instance, Result
 from agent.saving import OVERLAY, VIDEO
 from agent.server.clarification import question_fields, question_text
 from agent.server.markdown import quoted, source_link
@@ -24,8 +24,11 @@ _TOLD_SOURCES = 12
 
 
 def segmentation_of(result: Result, files: Mapping[str, str]) -> dict[str, Any]:
-    """Return a result as plain data: `masks` of all frames (COCO run lengths and boxes), citations, `files` by URL."""
-    masks = _masks(result)
+    """Return a result as plain data: `masks` of all frames (COCO run lengths and boxes), citations, `files` by URL.
+
+    The citations of a mask are the places, among all citations, of what its object rests on.
+    """
+    masks = [mask | {"citations": result.cited(result.instances[mask["instance"]])} for mask in _masks(result)]
     complete = sum(len(mask["rle"]["counts"]) for mask in masks) <= MAX_INLINE_CHARS
     kept = masks if complete else [mask for mask in masks if mask["frame"] == result.keyframe]
     citations = [{key: value for key, value in asdict(one).items() if key != "picture"} for one in result.evidence]
@@ -79,17 +82,28 @@ def _verdict(result: Result) -> str:
 def _place(result: Result, number: int) -> str:
     instance = result.instances[number]
     name = f"{quoted(instance.label, 80)} " if instance.label else ""
+    cited = _cited(result, instance)
     if instance.box is None:
-        return f"{name}by its points, score {instance.score:.2f}"
-    return f"{name}box ({', '.join(f'{value:.0f}' for value in instance.box)}), score {instance.score:.2f}"
+        return f"{name}by its points, score {instance.score:.2f}{cited}"
+    return f"{name}box ({', '.join(f'{value:.0f}' for value in instance.box)}), score {instance.score:.2f}{cited}"
+
+
+def _cited(result: Result, instance: Instance) -> str:
+    """Return the numbers that the cited sources have in the list of sources."""
+    told = _told(result.evidence)
+    numbers = sorted({told.index(_citation(one)) + 1 for one in instance.evidence})
+    return f", by source {', '.join(map(str, numbers))}" if numbers else ""
 
 
 def _sources(evidence: Sequence[Evidence]) -> str:
     if not evidence:
         return "\nNothing was looked up: this rests on the frames and on what the model knows.\n"
-    told = list(dict.fromkeys(_citation(one) for one in evidence))
-    lines = [f"{number}. {line}" for number, line in enumerate(told[:_TOLD_SOURCES], 1)]
+    lines = [f"{number}. {line}" for number, line in enumerate(_told(evidence)[:_TOLD_SOURCES], 1)]
     return "\nSources:\n\n" + "\n".join(lines) + "\n"
+
+
+def _told(evidence: Sequence[Evidence]) -> list[str]:
+    return list(dict.fromkeys(_citation(one) for one in evidence))
 
 
 def _citation(one: Evidence) -> str:

@@ -32,6 +32,7 @@ class MaskReply(BaseModel):
     bbox: tuple[float, float, float, float]
     score: float
     rle: RunLengths
+    citations: list[int] = Field(description="Which of all citations this object rests on, counted from 0.")
 
 
 class CitationReply(BaseModel):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from graphs.actions import Action, Malformed
 from graphs.conversation import ImageRef, Part
+from graphs.tool_calls import Toolset
 from tools.search.base import TextHit
 
 
@@ -55,12 +56,15 @@ class Dialect(Protocol):
         """Parse one turn that the policy itself sampled. Never raises; linear time."""
         ...
 
-    def text_results(self, hits: Sequence[TextHit]) -> tuple[Part, ...]:
-        """Render text hits as an observation; tags inside retrieved text are neutralised."""
+    def text_results(self, hits: Sequence[TextHit], *, first: int = 1) -> tuple[Part, ...]:
+        """Render text hits as an observation; tags inside retrieved text are neutralised.
+
+        `first` is the number of the first hit among all of the episode, for dialects whose answers cite by number.
+        """
         ...
 
-    def image_results(self, hits: Sequence[ShownImage]) -> tuple[Part, ...]:
-        """Render searched pictures as an observation."""
+    def image_results(self, hits: Sequence[ShownImage], *, first: int = 1) -> tuple[Part, ...]:
+        """Render searched pictures as an observation; `first` is as for texts."""
         ...
 
     def keyframe(self, frame: ShownFrame) -> tuple[Part, ...]:
@@ -73,4 +77,12 @@ class Dialect(Protocol):
 
     def notice(self, text: str) -> tuple[Part, ...]:
         """Render a plain notice: tool failure, search switched off, last turn."""
+        ...
+
+    def observation(self, said: str, pieces: Sequence[Sequence[Part]]) -> tuple[Part, ...]:
+        """Put together what came back after the turn `said`: a piece for each query of a search, else a single one."""
+        ...
+
+    def tools(self, *, search: bool, last: bool) -> Toolset | None:
+        """Return what the next turn may call, where actions are tool calls; `last`: it must be an answer."""
         ...

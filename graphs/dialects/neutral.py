@@ -18,7 +18,7 @@ _TAG = re.compile(rf"[\s/]{{0,9}}+(?:(?:{_NAMES})\b|[|\uff5c])", re.IGNORECASE)
 _TAG_CHARS = 40
 _TURN_END = re.compile(r"(?<=[|\uff5c])(\s{0,8}+)[>\uff1e\ufe65]")
 _BRACKETED = re.compile(
-    r"\[(?=[\s/]{0,9}+(?:INST|IMG|SYSTEM_PROMPT|TOOL_RESULTS|AVAILABLE_TOOLS)\b)|<(?=</?SYS>>)", re.I
+    r"\[(?=[\s/]{0,9}+(?:INST|IMG|SYSTEM_PROMPT|TOOL_RESULTS|TOOL_CALLS|AVAILABLE_TOOLS)\b)|<(?=</?SYS>>)", re.I
 )
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")

@@ -10,8 +10,9 @@ from dataclasses import replace
 from graphs.conversation import Part, Text
 from graphs.dialects.base import ShownFrame, View
 from graphs.dialects.neutral import one_line
+from graphs.dialects.observations import indexed
 from graphs.dialects.seg_research_prompts import TOOLS
-from graphs.dialects.tag_dialect import ActionTag, TagDialect, indexed
+from graphs.dialects.tag_dialect import ActionTag, TagDialect
 
 _ABSENT = "If it is in none of the pictures, give an empty list instead of boxes."
 

@@ -21,8 +21,8 @@ from graphs.dialects.base import View
 from graphs.dialects.coordinates import flatten, read_box, read_numbers, read_points
 from graphs.dialects.lenient_json import read_lenient
 from graphs.dialects.pixels import PixelDialect
-from graphs.dialects.tag_dialect import MAX_TURN_CHARS, ActionTag
-from graphs.dialects.tags import Block
+from graphs.dialects.tag_dialect import ActionTag
+from graphs.dialects.tags import MAX_TURN_CHARS, Block
 
 PUBLISHED_SIDES: Mapping[int, int] = MappingProxyType({756: 768, 1036: 1024})
 """The side in whose pixels answers are, by the side of the picture that is shown; elsewhere they are the same."""

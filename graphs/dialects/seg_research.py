@@ -13,6 +13,7 @@ from graphs.actions import Box, Point, Target
 from graphs.conversation import Part, Text
 from graphs.dialects.base import ShownFrame, View
 from graphs.dialects.neutral import neutralise, one_line
+from graphs.dialects.observations import indexed
 from graphs.dialects.seg_research_answers import ANSWER_HINT, SCALE, read_answer
 from graphs.dialects.seg_research_prompts import (
     COMPACT_NO_SEARCH,
@@ -20,7 +21,7 @@ from graphs.dialects.seg_research_prompts import (
     PUBLISHED_NO_SEARCH,
     PUBLISHED_SEARCH,
 )
-from graphs.dialects.tag_dialect import ActionTag, TagDialect, indexed, read_last
+from graphs.dialects.tag_dialect import ActionTag, TagDialect, read_last
 
 _TAGS = {"answer": ActionTag(read_last(read_answer), ANSWER_HINT)}
 _ANY_HINT = "End the turn with <search>, <keyframe> or <answer>, and its closing tag."

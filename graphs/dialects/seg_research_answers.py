@@ -41,7 +41,7 @@ class AnswerForm:
 
 SEG_RESEARCH_FORM = AnswerForm()
 
-_TOOLS: Mapping[str, Literal["text_search", "image_search"]] = {
+SEARCH_TOOLS: Mapping[str, Literal["text_search", "image_search"]] = {
     **dict.fromkeys(("text_search", "text", "search", "web_search"), "text_search"),
     **dict.fromkeys(("image_search", "image", "images"), "image_search"),
 }
@@ -66,7 +66,7 @@ def read_search(body: str) -> Action:
     """Read the inside of a search tag: one JSON object, several, or plain words (a text search)."""
     words = " ".join(body.split()) if len(body) <= MAX_CHARS else ""
     if words and not any(mark in words for mark in "{}[]"):
-        return _search([("text_search", words.strip("\"'`"))])
+        return search_for([("text_search", words.strip("\"'`"))])
     try:
         calls = [call for call in flatten(read_lenient(body)) if isinstance(call, dict)]
     except ValueError as error:
@@ -77,13 +77,14 @@ def read_search(body: str) -> Action:
         given = inner if isinstance(inner, dict) else call
         query = given.get("query", given.get("queries"))
         wanted += [(call.get("name", "text_search"), q) for q in (query if isinstance(query, list) else [query])]
-    return _search(wanted)
+    return search_for(wanted)
 
 
-def _search(wanted: Sequence[tuple[object, object]]) -> Action:
+def search_for(wanted: Sequence[tuple[object, object]]) -> Search | Malformed:
+    """Make tool names and queries, as a policy wrote them, into one search; what is asked twice counts once."""
     queries: dict[SearchQuery, None] = {}
     for name, query in wanted:
-        tool = _TOOLS.get(str(name).strip().lower().replace("-", "_"))
+        tool = SEARCH_TOOLS.get(str(name).strip().lower().replace("-", "_"))
         if tool is None:
             return Malformed(f"there is no tool {str(name)[:40]!r}", SEARCH_HINT)
         if not isinstance(query, str) or not query.strip():
@@ -120,15 +121,15 @@ def read_answer(body: str, form: AnswerForm = SEG_RESEARCH_FORM) -> Action:
     objects = [value for value in flatten(values) if isinstance(value, dict)]
     if not objects:
         return Malformed("the answer holds no JSON object", form.hint)
-    read = [_targets(found, form) for found in objects[: form.most]]
+    read = [read_object(found, form) for found in objects[: form.most]]
     targets = [target for one in read if not isinstance(one, Malformed) for target in one]
     faults = [one for one in read if isinstance(one, Malformed)]
     if faults and not targets:
         return faults[0]
-    return Answer(tuple(targets), _frame(objects) if targets else None)
+    return Answer(tuple(targets), read_frame(objects) if targets else None)
 
 
-def _targets(found: Mapping[str, object], form: AnswerForm) -> list[Target] | Malformed:
+def read_object(found: Mapping[str, object], form: AnswerForm) -> list[Target] | Malformed:
     """Read one object; an empty list means that it says "absent"."""
     keys = {key.strip().lower(): value for key, value in found.items()}
     box_key = next((key for key in _BOX_KEYS if key in keys), None)
@@ -173,7 +174,8 @@ def _whole(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _frame(objects: Sequence[Mapping[str, object]]) -> int | None:
+def read_frame(objects: Sequence[Mapping[str, object]]) -> int | None:
+    """Return the first frame index that one of these objects names, None if none does."""
     for found in objects:
         for key in _FRAME_KEYS:
             value = found.get(key)

@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_TURN_CHARS = 100_000
+"""Far above any turn of 8,192 tokens; what precedes it in a runaway turn is thinking, and is not read."""
+
 _THINKING = frozenset({"thinking", "think", "reasoning"})
 _QUOTED = frozenset({"information", "tool_response"})
 

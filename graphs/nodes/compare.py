@@ -101,7 +101,8 @@ async def _try(number: int, known: list[Turn], first: Placed, state: State, cont
             frame = action.frame if first.frame is None else first.frame
             shown, _ = show_frame(context, frame, context.dialect.view.keyframe_size)
             own = Turn("assistant", (Text(completion.text),), completion.token_ids, completion.logprobs)
-            turns += [own, Turn("user", context.dialect.keyframe(shown))]
+            observation = context.dialect.observation(completion.text, [context.dialect.keyframe(shown)])
+            turns += [own, Turn("user", observation)]
     except (PolicyError, MediaError) as error:
         _log.warning("an answer could not be compared: %s", error)
     return tried

@@ -37,7 +37,8 @@ async def localize(state: State, runtime: Runtime[Context]) -> Command[Literal["
         with boundary(MediaError, f"cannot read frame {keyframe}", remedy="Check that the video is complete."):
             height, width = context.media[keyframe].shape[:2]
         prompts = [to_prompt(target, width=width, height=height) for target in answer.targets]
-        instances = [_instance(t, p) for t, p in zip(answer.targets, prompts, strict=True)]
+        hits = sum(len(found["hits"]) for found in state.get("searches", []))
+        instances = [_instance(t, p, hits) for t, p in zip(answer.targets, prompts, strict=True)]
         update |= {"keyframe": keyframe, "instances": instances}
         emit(runtime, Answered(False, keyframe, tuple(prompt.box for prompt in prompts)))
         if context.segmenter is not None:
@@ -86,13 +87,15 @@ def keyframe_of(answer: Answer, text: str, state: State, context: Context) -> in
     return choose_keyframe(answer, looked=looked, shown=shown, said=said, count=len(context.media))
 
 
-def _instance(target: Target, prompt: Prompt) -> PlainInstance:
+def _instance(target: Target, prompt: Prompt, hits: int) -> PlainInstance:
+    """Return an answered object; of the `hits` in all it cites those that exist."""
     return {
         "label": target.label,
         "box": list(prompt.box or ()),
         "points": [list(point) for point in prompt.points],
         "labels": list(prompt.labels),
         "score": 0.0,
+        "evidence": [number - 1 for number in target.evidence if 1 <= number <= hits],
     }
 
 

@@ -13,7 +13,7 @@ from graphs.conversation import ImageRef, Part, Turn, join, to_plain
 from graphs.dialects.base import ShownImage
 from graphs.endings import Ending
 from graphs.events import KeyframeShown, Repaired
-from graphs.nodes.reading import as_plain, count, last_action, last_turn, spent
+from graphs.nodes.reading import as_plain, count, last_action, last_text, last_turn, spent
 from graphs.nodes.timing import timed
 from graphs.pictures import show_file, show_frame
 from graphs.state import PlainAsk, PlainSearch, State
@@ -35,18 +35,20 @@ async def observe(state: State, runtime: Runtime[Context]) -> Command[Next]:
     try:
         match action:
             case Search():
-                observation = _results(state, context)
+                pieces = _results(state, context)
             case LookCloser(frame):
-                observation = _keyframe(frame, runtime, update)
+                pieces = [_keyframe(frame, runtime, update)]
             case Malformed():
                 emit(runtime, Repaired(action.reason, action.hint))
-                observation = context.dialect.repair(action)
+                pieces = [context.dialect.repair(action)]
             case _:  # an answer leads to localize, never here
                 raise AssertionError(action)
     except MediaError as error:
         return Command(goto="localize", update={"ending": Ending.MEDIA_BROKEN.value, "failure": as_plain(error)})
-    notice = context.dialect.notice(LAST_TURN) if last_turn(state, context) else ()
-    update["turns"] = [to_plain(Turn("user", join(observation, notice)))]
+    notices = [*(_refusals(state) if isinstance(action, Search) else ()), *_last(state, context)]
+    observation = context.dialect.observation(last_text(state), pieces)
+    told = [context.dialect.notice(text) for text in notices]
+    update["turns"] = [to_plain(Turn("user", join(observation, *told)))]
     return Command(goto="reason", update=update)
 
 
@@ -66,14 +68,21 @@ def _keyframe(frame: int, runtime: Runtime[Context], update: dict[str, Any]) -> 
     return context.dialect.keyframe(shown)
 
 
-def _results(state: State, context: Context) -> tuple[Part, ...]:
-    """Render each query's results; several queries of one turn are told apart, refusals are said once."""
+def _results(state: State, context: Context) -> list[tuple[Part, ...]]:
+    """Render each query's results; several queries of one turn are told apart."""
     asked = state["asked"]
-    pieces = [_result(ask, state["searches"], context, several=len(asked) > 1) for ask in asked]
-    fates = {ask["fate"] for ask in asked}
+    return [_result(ask, state["searches"], context, several=len(asked) > 1) for ask in asked]
+
+
+def _refusals(state: State) -> list[str]:
+    """Return why queries of the last turn were not run, each reason once."""
+    fates = {ask["fate"] for ask in state["asked"]}
     told = {"too_many": TOO_MANY, "refused": NO_SEARCH_LEFT, "off": NO_SEARCH}
-    pieces += [context.dialect.notice(text) for fate, text in told.items() if fate in fates]
-    return join(*pieces)
+    return [text for fate, text in told.items() if fate in fates]
+
+
+def _last(state: State, context: Context) -> list[str]:
+    return [LAST_TURN] if last_turn(state, context) else []
 
 
 def _result(ask: PlainAsk, searches: list[PlainSearch], context: Context, *, several: bool) -> tuple[Part, ...]:
@@ -89,11 +98,12 @@ def _result(ask: PlainAsk, searches: list[PlainSearch], context: Context, *, sev
         return join(*pieces)
     if ask["fate"] == "cached":
         pieces.append(dialect.notice(KNOWN_SEARCH))
+    first = 1 + sum(len(earlier["hits"]) for earlier in searches[: ask["search"]])
     if found["tool"] == "text_search":
         hits = [TextHit(h["title"], h["snippet"], h["source"], h["score"]) for h in found["hits"]]
-        pieces.append(dialect.text_results(hits))
+        pieces.append(dialect.text_results(hits, first=first))
     else:
-        pieces.append(dialect.image_results(_shown(found, context)))
+        pieces.append(dialect.image_results(_shown(found, context), first=first))
     return join(*pieces)
 
 

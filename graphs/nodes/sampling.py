@@ -14,7 +14,7 @@ from graphs.context import Context, emit
 from graphs.conversation import Text, Turn, from_plain, to_plain
 from graphs.endings import Ending
 from graphs.events import TurnSampled
-from graphs.nodes.reading import as_plain, count, elapsed, understand
+from graphs.nodes.reading import as_plain, count, elapsed, last_turn, understand
 from graphs.policies.base import Completion, Sampling
 from graphs.spans import call_span
 from graphs.state import State
@@ -73,7 +73,8 @@ async def complete(
     """
     budget, turn = context.budget, count(state, "turns")
     seed = context.sampling.seed * _SEEDS_PER_EPISODE + (_SEEDS_PER_EPISODE - again if again else turn)
-    sampling = replace(context.sampling, seed=seed)
+    tools = context.dialect.tools(search=context.search is not None, last=last_turn(state, context))
+    sampling = replace(context.sampling, seed=seed, tools=tools)
     if temperature is not None:
         sampling = replace(sampling, temperature=temperature)
     limit = asyncio.timeout(max(budget.seconds - elapsed(state), 0.001))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from graphs.conversation import Turn
+from graphs.tool_calls import Toolset
 from tools.image_store import ImageStore
 
 FinishReason = Literal["stop", "length"]
@@ -31,6 +32,8 @@ class Sampling:
     seed: int = 0
     schema: Mapping[str, Any] | None = field(default=None, hash=False)
     """JSON schema of the turn; a policy that cannot hold itself to one ignores it, so readers stay tolerant."""
+    tools: Toolset | None = field(default=None, hash=False)
+    """What the turn may call, for endpoints that are told so by name; the system prompt says it to all others."""
 
 
 class Policy(Protocol):

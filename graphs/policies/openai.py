@@ -5,7 +5,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -15,8 +15,15 @@ import openai
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.loading import without_credentials
+from graphs.policies.openai_fields import refused_field, without_fields
 from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
-from graphs.policies.openai_replies import UnusableReplyError, read_completion, read_models, to_policy_error
+from graphs.policies.openai_replies import (
+    UnusableReplyError,
+    read_completion,
+    read_models,
+    to_policy_error,
+)
+from graphs.policies.openai_tools import force, offer, to_tool_messages
 from tools.errors import InputError, PolicyError
 from tools.image_store import ImageStore
 
@@ -54,7 +61,7 @@ class OpenAIPolicy:
         self._pictures = PictureCache(image_format)
         self._served: list[str] = []
         self._vllm = False
-        self._schemas = True
+        self._refused: set[str] = set()
         self._known = False
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, openai.AsyncOpenAI] = WeakKeyDictionary()
 
@@ -68,9 +75,12 @@ class OpenAIPolicy:
     ) -> Completion:
         """Sample the next turn; raises PolicyError that names the endpoint and the remedy."""
         await self._get_to_know()
+        tools = sampling.tools
+        if tools is not None:
+            stop = ()  # calls end where the endpoint says so
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": await self._messages(turns, images),
+            "messages": await self._messages(turns, images, to_messages if tools is None else to_tool_messages),
             "max_tokens": max_tokens,
             "stop": list(stop) or openai.omit,
             "temperature": sampling.temperature,
@@ -82,27 +92,37 @@ class OpenAIPolicy:
                 "include_stop_str_in_output": True,
                 "skip_special_tokens": self._skip_special_tokens,
             }
-        if sampling.schema is None or not self._schemas:
+        if tools is not None:
+            return await self._ask_best({**request, **offer(tools)}, force(tools) if tools.forced else {}, stop)
+        if sampling.schema is None:
             return await self._ask(request, stop)
         structure = {"name": "answer", "schema": dict(sampling.schema), "strict": True}
+        return await self._ask_best(
+            request, {"response_format": {"type": "json_schema", "json_schema": structure}}, stop
+        )
+
+    async def _ask_best(self, request: dict[str, Any], wish: Mapping[str, Any], stop: Sequence[str]) -> Completion:
+        """Ask with fields that not every endpoint knows; without them once they were refused."""
+        if self._refused.issuperset(wish):
+            return await self._ask(request, stop)
         try:
-            return await self._ask(
-                {**request, "response_format": {"type": "json_schema", "json_schema": structure}}, stop
-            )
+            return await self._ask({**request, **wish}, stop)
         except PolicyError as error:
             if not isinstance(error.__cause__, openai.BadRequestError | openai.UnprocessableEntityError):
                 raise
-            # Not every endpoint knows schemas. If the refusal was for another reason, this one is refused alike.
+            # If the refusal was for another reason, this one is refused alike.
             completion = await self._ask(request, stop)
-            self._schemas = False
+            self._refused |= wish.keys()
             return completion
 
-    async def _messages(self, turns: Sequence[Turn], images: ImageStore) -> list[dict[str, Any]]:
+    async def _messages(
+        self, turns: Sequence[Turn], images: ImageStore, render: Callable[..., list[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
         """Render the conversation; in another thread if pictures are still to be encoded, which takes milliseconds."""
         parts = (part for turn in turns for part in turn.parts)
         if all(part.sha256 in self._pictures for part in parts if isinstance(part, ImageRef)):
-            return to_messages(turns, images, self._pictures)
-        return await asyncio.to_thread(to_messages, turns, images, self._pictures)
+            return render(turns, images, self._pictures)
+        return await asyncio.to_thread(render, turns, images, self._pictures)
 
     async def served_models(self) -> list[str]:
         """Return the names of the models that the endpoint serves; raises PolicyError."""
@@ -144,12 +164,20 @@ class OpenAIPolicy:
         attempt = 0
         while True:
             try:
-                reply = await self._client().chat.completions.with_raw_response.create(**request)
+                reply = await self._client().chat.completions.with_raw_response.create(
+                    **without_fields(request, self._refused)
+                )
                 return read_completion(reply.content, stop)
             except (openai.OpenAIError, UnusableReplyError) as error:
+                if (field := refused_field(error)) and field not in self._refused:
+                    self._refused.add(field)
+                    continue
                 if attempt >= self._retries or not may_pass(error):
                     served = await self._served_now() if isinstance(error, openai.NotFoundError) else self._served
-                    raise to_policy_error(error, self._endpoint, self._model, served, key=self._secret) from error
+                    told = to_policy_error(
+                        error, self._endpoint, self._model, served, key=self._secret, tools="tools" in request
+                    )
+                    raise told from error
                 await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
             attempt += 1
 

@@ -1,21 +1,36 @@
 """What chat endpoints send back, made sense of: replies into completions, faults into errors with a remedy."""
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import openai
 from pydantic import BaseModel, ValidationError
 
 from graphs.policies.base import Completion
+from graphs.policies.openai_tools import read_call
+from graphs.tool_calls import spell_turn
 from tools.errors import PolicyError
 
 _MAX_QUOTE = 300
 _KEY = "[the key]"
+_TOOLS = re.compile(r"\btools\b|tool[ _-]?(?:use|call|choice)|function.?call", re.IGNORECASE)
+
+
+class _Function(BaseModel):
+    name: str = ""
+    arguments: Any = None
+
+
+class _ToolCall(BaseModel):
+    function: _Function = _Function()
 
 
 class _Message(BaseModel):
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+    tool_calls: list[_ToolCall] | None = None
 
 
 class _Choice(BaseModel):
@@ -56,9 +71,9 @@ def read_models(body: bytes) -> tuple[list[str], bool]:
 
 
 def read_completion(body: bytes, stop: Sequence[str]) -> Completion:
-    """Read a chat completion; thinking that the server split off is put back before the text.
+    """Read a chat completion; what the server split off is put back, thinking before the text and calls behind it.
 
-    Raises UnusableReplyError for a body that is no completion or holds no text.
+    Raises UnusableReplyError for a body that is no completion or holds neither text nor calls.
     """
     try:
         reply = _Reply.model_validate_json(body)
@@ -70,11 +85,14 @@ def read_completion(body: bytes, stop: Sequence[str]) -> Completion:
     choice = reply.choices[0]
     text = choice.message.content or ""
     thinking = choice.message.reasoning or choice.message.reasoning_content
-    if not text.strip():
+    calls = [read_call(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()]
+    if not text.strip() and not calls:
         cut = " within the token limit" if choice.finish_reason == "length" else ""
         raise UnusableReplyError(f"it sent an empty completion{cut}")
     if thinking:
         text = f"<thinking> {thinking.strip()} </thinking>\n{text.lstrip()}"
+    if calls:
+        text = spell_turn(text, calls)
     usage = reply.usage or _Usage()
     finish = "length" if choice.finish_reason == "length" else "stop"
     return Completion(
@@ -100,11 +118,11 @@ def close_at_stop(text: str, stop: Sequence[str], *, stopped: bool) -> str:
 
 
 def to_policy_error(
-    error: Exception, endpoint: str, model: str, served: Sequence[str], *, key: str = ""
+    error: Exception, endpoint: str, model: str, served: Sequence[str], *, key: str = "", tools: bool = False
 ) -> PolicyError:
     """Name the endpoint, what it did, and what mends it; never quotes the key, though a server may repeat it.
 
-    The key is taken out of `error` itself, too, because tracebacks show it.
+    The key is taken out of `error` itself, too, because tracebacks show it. `tools`: the request offered some.
     """
     if key:
         error.args = tuple(one.replace(key, _KEY) if isinstance(one, str) else one for one in error.args)
@@ -126,6 +144,14 @@ def to_policy_error(
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return PolicyError(
                 f"{endpoint} refused the API key (HTTP {error.status_code}).", remedy="Set SEGSCOUT_API_KEY."
+            )
+        case openai.BadRequestError() | openai.UnprocessableEntityError() | openai.NotFoundError() if (
+            tools and _TOOLS.search(error.message)
+        ):
+            return PolicyError(
+                f"{endpoint} takes no tool calls (HTTP {error.status_code}: {_quote(error)}).",
+                remedy="Start vLLM with --enable-auto-tool-choice --tool-call-parser hermes (or the model's own), "
+                "name a --model that calls tools, or choose another --dialect.",
             )
         case openai.NotFoundError() if served:
             return PolicyError(

@@ -11,6 +11,7 @@ from agent_stubs import FACT, FRAMES, HEIGHT, WIDTH, cli, frames, script, square
 from chat_server import chat_server, said
 from pycocotools.coco import COCO
 from shared_data import SHARED, needs_shared
+from tool_server import calls, strict
 
 from agent.commands.request import Request, check_request
 from agent.commands.segment import run_segment
@@ -55,6 +56,29 @@ def test_segment_shows_the_steps_and_ends_with_json(tmp_path, clip, knowledge):
     assert "[bold red]markup[/]" in ran.err
     assert "\x1b" not in ran.err
     assert "\u202e" not in ran.err
+
+
+@pytest.mark.slow
+def test_a_model_that_calls_tools_says_what_its_answer_rests_on(tmp_path, clip, knowledge):
+    x1, y1, x2, y2 = square(0)
+    box = [1000 * x1 // WIDTH, 1000 * y1 // HEIGHT, 1000 * x2 // WIDTH, 1000 * y2 // HEIGHT]
+    with chat_server() as server:
+        server.answers = strict(
+            server,
+            calls(("text_search", {"query": "emblem of the Otters"})),
+            calls(("answer", {"instances": [{"box": box, "label": NASTY, "evidence": ["e1"]}], "frame": 0})),
+        )
+        where = ("--policy", server.url, "--profile", "native", "--segmenter", "grabcut", "--kb", str(knowledge))
+        ran = cli("segment", str(clip), "the emblem of the Otters", *where, "--out", "got", "--json", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    assert ran.last["instances"][0]["evidence"] == [0]
+    assert ran.last["evidence"][0]["source"] == "kb:text/1"
+    masks = json.loads((tmp_path / "got" / "masks.json").read_text())
+    assert masks["evidence"][0]["source"] == "kb:text/1"
+    assert {tuple(one["evidence"]) for one in masks["annotations"]} == {(0,)}
+    (cited,) = [line for line in ran.err.splitlines() if line.split()[:1] == ["cited"]]
+    assert cited.split(": ")[1].strip() == "kb:text/1"
+    assert "\x1b" not in ran.err
 
 
 def test_people_read_the_steps_on_standard_output(tmp_path, clip):

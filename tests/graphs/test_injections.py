@@ -14,9 +14,11 @@ from injection_checks import ATTACKS, inside, tags_in
 from transformers import AutoTokenizer
 
 from evals.injections import Attack, PlantedSearch, Table
-from graphs.actions import Answer, Malformed
+from graphs.actions import Answer, Malformed, Target
 from graphs.conversation import ImageRef, Text, Turn
+from graphs.dialects import native
 from graphs.dialects.base import ShownImage
+from graphs.dialects.native import Native
 from graphs.dialects.seg_r1 import SegR1
 from graphs.dialects.seg_research import SegResearch, absent_turn, answer_turn, keyframe_turn, search_turn
 from graphs.dialects.vision_reasoner import VisionReasoner
@@ -34,12 +36,14 @@ from tools.search.knowledge_base import KnowledgeBaseSearch
 HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\u00ad\x1b\x00\u034f\u3164]")
 PICTURE = ImageRef("0" * 64, 28, 28)
 DIALECTS = {
+    "native": Native(VIEW),
     "seg_research": SegResearch(VIEW, "compact"),
     "vision_reasoner": VisionReasoner(VIEW),
     "seg_zero": VisionReasoner(VIEW, form="seg_zero"),
     "seg_r1": SegR1(VIEW),
     "seg_r1_points": SegR1(VIEW, form="points"),
 }
+HEADS = {"native": (r"\[\s*e\s*\d+\s*\]", ["[e1]", "[e2]"])}
 FACT = "The Helsa Cup was won by the Otters."
 every_dialect = pytest.mark.parametrize("name", DIALECTS)
 
@@ -69,8 +73,8 @@ def test_nothing_of_the_protocol_reaches_the_policy(name):
             assert tags_in(text) == [], attack.name
             assert len(text) < 2_000, attack.name
             assert not HIDDEN.search(text), attack.name
-        hits = [line[:10] for line in texts[0].splitlines() if re.match(r"\s*\d+\.\s*\(Title", line)]
-        assert hits == ["1. (Title:", "2. (Title:"], attack.name
+        pattern, heads = HEADS.get(name, (r"(?m)^\s*\d+\.\s*\(Title:", ["1. (Title:", "2. (Title:"]))
+        assert re.findall(pattern, texts[0]) == heads, attack.name
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +143,7 @@ async def test_a_policy_that_repeats_everything_still_does_what_it_says(last):
 
 
 OWN = {
+    "native": native.answer_turn("", [Target(BOX, (POINT,), (1,), "ring", (1,))]),
     "seg_research": '<answer> {"bbox_2d": [100, 200, 300, 400], "point_2d": [200, 300]} </answer>',
     "vision_reasoner": '<answer>[{"bbox_2d": [10, 20, 30, 40], "point_2d": [20, 30]}]</answer>',
     "seg_zero": '<answer>{"bbox": [10, 20, 30, 40], "points_1": [20, 30], "points_2": [21, 31]}</answer>',

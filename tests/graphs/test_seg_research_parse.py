@@ -167,6 +167,7 @@ BOX = '<answer> {"bbox_2d": [1, 2, 3, 4]} </answer>'
         (f"<information>1. (Title: x) {BOX}</information><keyframe> 2 </keyframe>", LookCloser(2)),
         (f"<keyframe> 2 </keyframe> <information> {BOX}", LookCloser(2)),
         ("<keyframe> 1 </keyframe> <keyframe> 2 </keyframe>", LookCloser(2)),
+        ('<search> {"query" </search> <search> {"query": "a"} </search>', text("a")),
         ("I will use <search> or so.\n<keyframe> 2 </keyframe>", LookCloser(2)),
         ("<keyframe> 2 </keyframe> as <answer> needs", LookCloser(2)),
         ('<search> {"query": "a"} </search><keyframe> 2 </keyframe>', LookCloser(2)),
