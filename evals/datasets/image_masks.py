@@ -1,14 +1,21 @@
-"""Pictures with a mask each and no query, on which Seg-R1 (arXiv 2506.22624) learns: COD10K, CAMO, DUTS, DIS5K.
+"""Pictures with a mask each and no query, on which Seg-R1 (arXiv 2506.22624) learns and is tested.
 
-| name | folders below DATA, pictures and masks |
+| name | folders below DATA, pictures and masks; as released first |
 |---|---|
-| cod10k | Train/Image, Train/GT_Object (as released); Imgs or Image, GT |
-| camo | Images/Train, GT (as released); Imgs or Image, GT |
-| duts | DUTS-TR/DUTS-TR-Image, DUTS-TR/DUTS-TR-Mask; or these two in DATA itself |
+| cod10k | Train/Image, Train/GT_Object; Imgs or Image, GT |
+| camo | Images/Train, GT; Imgs or Image, GT |
+| duts | DUTS-TR/DUTS-TR-Image, DUTS-TR/DUTS-TR-Mask; or these two in DATA itself; DUTS-TR/im, DUTS-TR/gt |
 | dis5k | DIS-TR/im, DIS-TR/gt; or im, gt |
+| dut-omron | DUT-OMRON-image, pixelwiseGT-new-PNG |
+| hku-is | imgs, gt |
+| ecssd | images, ground_truth_mask |
+| chameleon | Image, GT |
+| nc4k | Imgs, GT |
 
 Those with a split in their name are looked for first; TR and Train are "train", TE and Test "test" (DIS5K: VD is "val",
-TE1 "test"). Pictures and masks belong together by their stems; the whole mask is one object.
+TE1 "test"). The last five have a "test" only, and may also lie in Imgs and GT, Image and GT, Image and Mask, or im and
+gt; as others repack them. CAMO, CHAMELEON, COD10K and NC4K are also found in the folder that bears their name, as in
+SINet's TestDataset. Pictures and masks belong together by their stems; the whole mask is one object.
 """
 
 from pathlib import Path
@@ -24,16 +31,29 @@ from tools.segmenters.base import Mask
 
 QUERY = "all primary objects"
 """What Seg-R1's fixed prompt asks for."""
-FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {
-    "cod10k": (("{long}/Image", "{long}/GT_Object"), ("{long}/Image", "{long}/GT"), ("Imgs", "GT"), ("Image", "GT")),
-    "camo": (("Images/{long}", "GT"), ("Imgs", "GT"), ("Image", "GT")),
+Pairs = tuple[tuple[str, str], ...]
+_REPACKED: Pairs = (("Imgs", "GT"), ("Image", "GT"), ("Image", "Mask"), ("im", "gt"))
+FOLDERS: dict[str, Pairs] = {
+    "cod10k": (
+        ("{long}/Image", "{long}/GT_Object"), ("{long}/Image", "{long}/GT"), ("Imgs", "GT"), ("Image", "GT"),
+        ("COD10K/Imgs", "COD10K/GT"),
+    ),
+    "camo": (("Images/{long}", "GT"), ("Imgs", "GT"), ("Image", "GT"), ("CAMO/Imgs", "CAMO/GT")),
     "duts": (
         ("DUTS-{short}/DUTS-{short}-Image", "DUTS-{short}/DUTS-{short}-Mask"),
         ("DUTS-{short}-Image", "DUTS-{short}-Mask"),
+        ("DUTS-{short}/im", "DUTS-{short}/gt"),
     ),
     "dis5k": (("DIS-{dis}/im", "DIS-{dis}/gt"), ("im", "gt")),
-}
+    "dut-omron": (("DUT-OMRON-image", "pixelwiseGT-new-PNG"), *_REPACKED),
+    "hku-is": (("imgs", "gt"), *_REPACKED),
+    "ecssd": (("images", "ground_truth_mask"), *_REPACKED),
+    "chameleon": (("Image", "GT"), *_REPACKED, ("CHAMELEON/Imgs", "CHAMELEON/GT")),
+    "nc4k": (*_REPACKED, ("NC4K/Imgs", "NC4K/GT")),
+}  # fmt: skip
 """Data set → pairs of folders, best first."""
+TEST_ONLY = frozenset({"dut-omron", "hku-is", "ecssd", "chameleon", "nc4k"})
+"""Those that nobody trains on: they have no other split."""
 _SPLITS = {
     "train": {"long": "Train", "short": "TR", "dis": "TR"},
     "val": {"long": "Val", "short": "VAL", "dis": "VD"},
@@ -84,7 +104,7 @@ class ImageMasks:
         media = open_media(path)
         mask = np.zeros((media.height, media.width), np.bool_)
         if mask_path is not None:
-            mask = _fitted(read_mask(mask_path), media.height, media.width, mask_path)
+            mask = fit_mask(read_mask(mask_path), media.height, media.width, mask_path)
         return Sample(path.stem, self.query, media.frames, on_picture(mask))
 
 
@@ -104,7 +124,7 @@ def read_mask(path: Path) -> Mask:
     return np.asarray(values > 0 if values.max() <= 1 else values >= 128, np.bool_)
 
 
-def _fitted(mask: Mask, height: int, width: int, path: Path) -> Mask:
+def fit_mask(mask: Mask, height: int, width: int, path: Path) -> Mask:
     """Resample a mask to its picture's size if only the scale differs, as for a few published ones; else MediaError."""
     if mask.shape == (height, width):
         return mask
@@ -118,10 +138,11 @@ def _fitted(mask: Mask, height: int, width: int, path: Path) -> Mask:
 
 
 def _folders(name: str, data: Path, split: str) -> tuple[Path, Path]:
-    if name not in FOLDERS or split not in _SPLITS:
+    splits = ("test",) if name in TEST_ONLY else tuple(_SPLITS)
+    if name not in FOLDERS or split not in splits:
         raise InputError(
             f"there is no image-mask data set {name!r} with split {split!r}.",
-            remedy=f"Choose one of {', '.join(FOLDERS)}, and one of {', '.join(_SPLITS)}.",
+            remedy=f"Choose one of {', '.join(FOLDERS)}, and one of {', '.join(splits)}.",
         )
     pairs = [(data / a.format(**_SPLITS[split]), data / b.format(**_SPLITS[split])) for a, b in FOLDERS[name]]
     for pictures, masks in pairs:
