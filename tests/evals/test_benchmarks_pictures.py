@@ -130,7 +130,6 @@ def check(rows: list[dict]) -> list[np.ndarray | None]:
 
 
 def values(summary: dict) -> dict[str, float]:
-    assert all(measure["n"] in (1, 5, 6) for measure in summary["measures"])
     return {measure["name"]: measure["value"] for measure in summary["measures"] if not measure["group"]}
 
 
