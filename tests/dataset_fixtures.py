@@ -144,22 +144,25 @@ def image_masks(pictures: Path, masks: Path, pairs: list) -> None:
         save((truth * 255).astype(np.uint8), masks / f"{number:02d}.png")
 
 
-def evi_lens(data: Path, questions: list) -> Path:
-    """Write EviLens' layout; a question is (text, array, truth). The masks' transparency is noise, as published."""
+def evi_lens(data: Path, questions: list, split: str = "segmentation") -> Path:
+    """Write EviLens' layout; a question is (text, array, truth). The masks' transparency is noise, as published.
+
+    Where boxes are asked for, `truth` is one, of 0 to 1000; a list of several is a task of another kind.
+    """
     lines = []
     for number, (text, array, truth) in enumerate(questions):
         save(array, data / f"images/searched/images/{number}.jpg", quality=95)
-        alpha = noise(*truth.shape, number)[..., 0]
-        save(np.dstack([truth * np.uint8(255)] * 3 + [alpha]), data / f"masks/real_seg__{number}.png")
-        lines.append(
-            {
-                "id": f"batch_1:{number}", "image_path": f"images/{number}.jpg", "description": text,
-                "image_width": float(truth.shape[1]), "image_height": float(truth.shape[0]),
-                "bbox_1000_xyxy": [0, 0, 9, 9],
-                "task": "segmentation", "subcategory": "", "image_tag": "searched",
-                "mask_path_benchmark": f"masks/real_seg__{number}.png", "_source_file": "real_seg",
-            }
-        )  # fmt: skip
-    path = data / "segmentation.jsonl"
+        line = {"id": f"batch_1:{number}", "image_path": f"images/{number}.jpg", "description": text}
+        line |= {"image_tag": "searched", "subcategory": "", "_source_file": "real_seg"}
+        if split == "segmentation":
+            alpha = noise(*truth.shape, number)[..., 0]
+            save(np.dstack([truth * np.uint8(255)] * 3 + [alpha]), data / f"masks/real_seg__{number}.png")
+            line |= {"task": split, "mask_path_benchmark": f"masks/real_seg__{number}.png"}
+        else:
+            several = isinstance(truth[0], list)
+            line |= {"task": "spot_diff" if several else "grounding_bbox", "bbox_1000_xyxy": truth}
+        lines.append(line)
+    path = data / (f"{split}.jsonl" if split == "segmentation" else f"grounding/{split}.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path

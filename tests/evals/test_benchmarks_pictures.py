@@ -189,6 +189,23 @@ def test_objects_without_words(tmp_path: Path, command: str) -> None:
     assert {row["query"] for row in rows[:5]} == {"all primary objects"}
 
 
+@pytest.mark.parametrize("split", ["recognition", "localization"])
+def test_boxes(tmp_path: Path, split: str) -> None:
+    # The answer is 250 to 750 both ways: right; half of what is asked for, which reaches 0.5; and less than a half.
+    boxes = [[250, 250, 750, 750], [250, 250, 750, 500], [250, 250, 500, 490], [250, 250, 750, 750]]
+    path = make.evi_lens(tmp_path, [(f"thing {i}", PICTURES[i], box) for i, box in enumerate(boxes)], split)
+    (tmp_path / "images/searched/images/3.jpg").write_bytes(b"no picture")
+    with chat_server() as server:
+        server.answers = [FOUND]
+        options = ["--policy", server.url, "--segmenter", "grabcut", "--data", str(path.parent.parent), "--json"]
+        ran = CliRunner().invoke(app, ["evi-lens", "--split", split, *options])
+    summary = json.loads(ran.stdout.splitlines()[-1])
+    assert (summary["title"], summary["errors"]) == (f"EviLens {split}", {"media": 1})
+    found = {measure["name"]: (measure["value"], measure["n"]) for measure in summary["measures"]}
+    assert found == {"IoU": (pytest.approx((1 + 0.5 + 0.24 + 0) / 4), 4), "R@0.5": (0.5, 4)}
+    assert [one["measure"] for one in summary["published"]] == ["IoU", "R@0.5"] * 4
+
+
 def test_the_first_samples_alone(tmp_path: Path) -> None:
     image_masks("images", "ground_truth_mask")(tmp_path / "data")
     summary, rows = run("ecssd", tmp_path / "data", tmp_path / "out", "--n", "2")

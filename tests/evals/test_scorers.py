@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from saliency_oracle import degenerate_masks
 
 from evals.benchmarks.base import Measure, Row
+from evals.benchmarks.scorers.boxes import BoxScorer
 from evals.benchmarks.scorers.generalized import GeneralizedScorer
 from evals.benchmarks.scorers.referring import ReferringScorer
 from evals.benchmarks.scorers.saliency import SaliencyScorer
@@ -138,6 +139,17 @@ def test_absence_is_told_from_presence() -> None:
     assert (found["T-acc"].value, found["T-acc"].n, found["T-acc"].ci95) == (5 / 7, 7, wilson(5, 7))
     overlap = (row & half).sum() / (row | half).sum()
     assert found["gIoU"].value == pytest.approx((3 + 4 + overlap) / 12)
+
+
+def test_the_box_of_an_answer_is_its_first_objects_or_its_masks() -> None:
+    one = replace(sample(MASKS["half"]), boxes=((0, 0, 6, 9),))
+    by_mask = answered(MASKS["half"])
+    assert BoxScorer().score(one, by_mask)[0] == 1  # by points alone: the mask's
+    boxed = Instance("", (0, 0, 3, 9), (), (), 1.0)
+    several = replace(by_mask, instances=(boxed, replace(boxed, box=(0, 0, 6, 9))))
+    assert BoxScorer().score(one, several)[0] == 0.5
+    for nothing in (MASKS["empty"], None):
+        assert BoxScorer().score(one, answered(nothing))[0] == 0
 
 
 def test_what_cannot_be_read_counts_among_all_and_is_no_group_of_its_own() -> None:
