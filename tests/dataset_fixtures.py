@@ -112,7 +112,7 @@ def rle(mask: np.ndarray) -> dict:
     return {"size": list(mask.shape), "counts": found["counts"].decode()}
 
 
-def refer(data: Path, name: str, pictures: list, split: str = "val", by: str = "unc") -> Path:
+def refcoco(data: Path, name: str, pictures: list, split: str = "val", by: str = "unc") -> Path:
     """Write the refer API's layout; a picture is (array, [(texts, segmentations), ...]), a reference of each pair."""
     folder, refs, images, annotations, sentences = data / name, [], [], [], 0
     for number, (array, referred) in enumerate(pictures):

@@ -15,7 +15,7 @@ _PUBLISHED = {
     "cod10k": [
         Published(
             "Seg-R1", "test", "S", 0.873, "arXiv 2506.22624",
-            "of which size is not said; masks with grey edges; an answer that cannot be read counts as the one before",
+            "of which size is not said; edges grey from resizing; what cannot be read is scored as the answer before",
         )
     ]
 }  # fmt: skip

@@ -9,7 +9,7 @@ from evals.benchmarks.episodes import EpisodeBenchmark
 from evals.benchmarks.scorers.referring import ReferringScorer
 from evals.datasets.base import Dataset
 from evals.datasets.parquet import holds_parquet
-from evals.datasets.refer import Refer
+from evals.datasets.refcoco import RefCOCO
 from evals.datasets.seg_zero import SegZeroSet
 from evals.runs.spec import RunSpec
 from tools.errors import InputError
@@ -64,7 +64,7 @@ def open_refcoco(data: Path, spec: RunSpec) -> Benchmark:
     """Open a split of the one that the spec names, "val" unless said or told by the name of the parquet."""
     name, parquet = spec.benchmark, holds_parquet(data)
     kept = _told_by_name(spec) if parquet else _Kept(spec.split or "val", ", every expression")
-    dataset: Dataset = SegZeroSet(name, data, spec.n) if parquet else Refer(name, data, kept.split, spec.n)
+    dataset: Dataset = SegZeroSet(name, data, spec.n) if parquet else RefCOCO(name, data, kept.split, spec.n)
     return EpisodeBenchmark(
         name=name,
         title=f"{TITLES[name]} {kept.split}{kept.unit}",

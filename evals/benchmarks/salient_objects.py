@@ -12,10 +12,8 @@ from tools.errors import InputError
 TITLES = {"dut-omron": "DUT-OMRON", "duts-te": "DUTS-TE", "hku-is": "HKU-IS", "ecssd": "ECSSD"}
 """Benchmark → what it is called; a test set each."""
 _SEG_R1 = "arXiv 2506.22624"
-_CAVEAT = (
-    "masks resized to the picture, hence with grey edges; the script scores an answer that it cannot read with the "
-    "picture before; which variant of E and F is not said"
-)
+_CAVEAT = "edges grey from resizing; what cannot be read is scored as the answer to the picture before"
+_VARIANT = "which variant is not said"
 _SYSTEMS = {
     "FOCUS": "trained on masks of the same kind",
     "Grounded SAM 2": "as measured by Seg-R1",
@@ -55,7 +53,7 @@ def open_salient_objects(data: Path, spec: RunSpec) -> Benchmark:
         dataset=ImageMasks("duts" if name == "duts-te" else name, data, "test", spec.n),
         scorer=SaliencyScorer(),
         published=[
-            Published(system, "test", measure, value, _SEG_R1, caveat)
+            Published(system, "test", measure, value, _SEG_R1, f"{caveat}; {_VARIANT}" if measure in "EF" else caveat)
             for (system, caveat), values in zip(_SYSTEMS.items(), _VALUES[name], strict=True)
             for measure, value in zip(("S", "F", "E", "MAE"), values, strict=True)
         ],

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from evals.datasets.base import Sample, at_most, on_picture
-from evals.datasets.image_masks import fit_mask, read_mask
+from evals.datasets.mask_pictures import fit_mask, read_mask
 from tools.errors import InputError, boundary
 from tools.media import open_media
 from tools.segmenters.base import Box

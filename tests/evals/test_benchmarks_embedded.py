@@ -41,13 +41,13 @@ def test_it_finds_what_is_asked_for_and_says_what_is_not_there(tmp_path: Path) -
     kb = tmp_path / "kb"
     write_knowledge_base(kb, "test", SEED)
 
-    make.refer(tmp_path, "refcoco", [referred(task) for task in tasks["in-video"][:2]])
+    make.refcoco(tmp_path, "refcoco", [referred(task) for task in tasks["in-video"][:2]])
     phrases = values(measured("refcoco", tmp_path))
     assert phrases["gIoU"] > 0.8
     assert phrases["IoU > 0.5"] == 1
 
     some = [tasks["in-video"][2], *tasks["absent"][:2]]
-    make.refer(tmp_path, "grefcoco", [referred(task) for task in some])
+    make.refcoco(tmp_path, "grefcoco", [referred(task) for task in some])
     general = values(measured("grefcoco", tmp_path, "--kb", str(kb)))
     assert (general["N-acc"], general["T-acc"]) == (1, 1)
     assert general["gIoU"] > 0.9

@@ -46,7 +46,7 @@ def refer(name: str, by: str = "unc", split: str = "val") -> Callable[[Path], Pa
         if name == "grefcoco":
             targets[3] = []
         referred = [(one, [([f"thing {i}"], targets[i])]) for i, one in enumerate(PICTURES)]
-        make.refer(data, name, referred, split, by)
+        make.refcoco(data, name, referred, split, by)
         return data / "images/mscoco/images/train2014/COCO_train2014_000000000005.jpg"
 
     return write

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evals.datasets.image_masks import ImageMasks, read_mask
+from evals.datasets.image_masks import ImageMasks
+from evals.datasets.mask_pictures import read_mask
 from tools.errors import InputError, MediaError
 
 TRUTH = make.block(20, 30, slice(4, 10), slice(6, 21))

@@ -30,7 +30,7 @@ PICTURES = ("images/mscoco/images/train2014", "images/train2014", "train2014", "
 LAYOUT = (
     "DATA must be as the refer API has it: DATA/refcoco/refs(unc).p, DATA/refcoco+/refs(unc).p, "
     "DATA/refcocog/refs(umd).p or DATA/grefcoco/grefs(unc).json, instances.json beside it, and COCO's pictures in "
-    f"DATA/{PICTURES[0]} (or DATA/{', DATA/'.join(PICTURES[1:])})."
+    f"DATA/{PICTURES[0]} (or DATA/{', DATA/'.join(PICTURES[1:])}); or a parquet set of Ricky06662, such as refcoco_val."
 )
 _NO_TARGET = -1
 
@@ -43,7 +43,7 @@ class _Expression:
     objects: tuple[int, ...]
 
 
-class Refer:
+class RefCOCO:
     """Read one of these data sets; InputError names a missing or broken file, MediaError a broken picture."""
 
     def __init__(self, name: str, data: Path, split: str = "val", n: int | None = None) -> None:

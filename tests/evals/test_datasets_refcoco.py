@@ -14,7 +14,7 @@ from pycocotools import mask as coco
 
 from evals.datasets.coco_masks import annotated_mask
 from evals.datasets.plain_pickle import load_plain_pickle
-from evals.datasets.refer import Refer
+from evals.datasets.refcoco import RefCOCO
 from tools.errors import InputError, MediaError
 
 LEFT = [[10, 10, 30, 10, 30, 40, 10, 40]]
@@ -36,60 +36,60 @@ def test_every_expression_is_a_sample(tmp_path, name, by):
         (PICTURE, [(["left thing", " the one "], [LEFT]), (["two parts"], [SPLIT_IN_TWO])]),
         (make.noise(50, 40, 1), [(["third"], [[[0, 0, 9, 0, 9, 9, 0, 9]]])]),
     ]
-    make.refer(tmp_path, name, pictures, by=by)
-    source = Refer(name, tmp_path)
+    make.refcoco(tmp_path, name, pictures, by=by)
+    source = RefCOCO(name, tmp_path)
     assert [source[i].query for i in range(len(source))] == ["left thing", "the one", "two parts", "third"]
     assert [source[i].id for i in range(len(source))] == ["0-0", "0-1", "1-2", "2-3"]
     assert np.array_equal(source[1].masks(0)[0], block((10, 10, 30, 40)))
     assert np.array_equal(source[2].masks(0)[0], block((10, 10, 20, 20), (40, 30, 50, 40)))
     assert source[3].media[0].shape == (50, 40, 3)
-    assert len(Refer(name, tmp_path, n=2)) == 2
-    assert Refer(name, tmp_path, n=3)[2].query == "two parts"
+    assert len(RefCOCO(name, tmp_path, n=2)) == 2
+    assert RefCOCO(name, tmp_path, n=3)[2].query == "two parts"
     with pytest.raises(IndexError):
         source[4]
 
 
 def test_partitions_and_splits(tmp_path):
-    make.refer(tmp_path, "refcocog", [(PICTURE, [(["umd"], [LEFT])])], "test", "umd")
-    make.refer(tmp_path, "refcocog", [(PICTURE, [(["google"], [LEFT])])], "val", "google")
-    assert Refer("refcocog", tmp_path, "test")[0].query == "umd"
-    assert Refer("refcocog", tmp_path, "google-val")[0].query == "google"
+    make.refcoco(tmp_path, "refcocog", [(PICTURE, [(["umd"], [LEFT])])], "test", "umd")
+    make.refcoco(tmp_path, "refcocog", [(PICTURE, [(["google"], [LEFT])])], "val", "google")
+    assert RefCOCO("refcocog", tmp_path, "test")[0].query == "umd"
+    assert RefCOCO("refcocog", tmp_path, "google-val")[0].query == "google"
     with pytest.raises(InputError, match=r"refs\(umd\)\.p has no split 'val'") as error:
-        Refer("refcocog", tmp_path, "val")
+        RefCOCO("refcocog", tmp_path, "val")
     assert "It has test." in error.value.remedy
     for split in ("unc-val", "../../etc-val"):
         with pytest.raises(InputError, match="partitioned refcocog"):
-            Refer("refcocog", tmp_path, split)
+            RefCOCO("refcocog", tmp_path, split)
     with pytest.raises(InputError, match="0 samples"):
-        Refer("refcocog", tmp_path, "test", 0)
+        RefCOCO("refcocog", tmp_path, "test", 0)
 
 
 def test_several_objects_and_none(tmp_path):
     below = [[10, 45, 30, 45, 30, 55, 10, 55]]
-    make.refer(tmp_path, "grefcoco", [(PICTURE, [(["both"], [LEFT, below]), (["a zebra"], [])])])
-    both, nothing = Refer("grefcoco", tmp_path)
+    make.refcoco(tmp_path, "grefcoco", [(PICTURE, [(["both"], [LEFT, below]), (["a zebra"], [])])])
+    both, nothing = RefCOCO("grefcoco", tmp_path)
     assert [mask.sum() for mask in both.masks(0)] == [20 * 30, 20 * 10]
     assert nothing.masks(0) == ()
 
 
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match=r"refcoco/refs\(unc\)\.p is missing") as error:
-        Refer("refcoco", tmp_path)
+        RefCOCO("refcoco", tmp_path)
     assert "images/mscoco/images/train2014" in error.value.remedy
-    folder = make.refer(tmp_path, "refcoco", [(PICTURE, [(["x"], [LEFT])])])
+    folder = make.refcoco(tmp_path, "refcoco", [(PICTURE, [(["x"], [LEFT])])])
     place = tmp_path / "images/mscoco/images/train2014"
     place.rename(tmp_path / "train2014")
-    assert Refer("refcoco", tmp_path)[0].query == "x"
+    assert RefCOCO("refcoco", tmp_path)[0].query == "x"
     next((tmp_path / "train2014").iterdir()).unlink()
     with pytest.raises(InputError, match=r"COCO_train2014_0+\.jpg is missing"):
-        Refer("refcoco", tmp_path)[0]
+        RefCOCO("refcoco", tmp_path)[0]
     (tmp_path / "train2014").rmdir()
     with pytest.raises(InputError, match="train2014 is missing"):
-        Refer("refcoco", tmp_path)
+        RefCOCO("refcoco", tmp_path)
     (tmp_path / "train2014").mkdir()
     (folder / "instances.json").unlink()
     with pytest.raises(InputError, match=r"instances\.json is missing"):
-        Refer("refcoco", tmp_path)
+        RefCOCO("refcoco", tmp_path)
 
 
 def changed(folder, **picture):
@@ -99,37 +99,37 @@ def changed(folder, **picture):
 
 
 def test_broken_annotations_are_named(tmp_path):
-    folder = make.refer(tmp_path, "refcoco", [(PICTURE, [(["x"], [{"size": [9, 9], "counts": "01"}])])])
+    folder = make.refcoco(tmp_path, "refcoco", [(PICTURE, [(["x"], [{"size": [9, 9], "counts": "01"}])])])
     with pytest.raises(InputError, match="run lengths are of 9x9 pixels, the picture of 80x60"):
-        Refer("refcoco", tmp_path)[0]
+        RefCOCO("refcoco", tmp_path)[0]
     changed(folder, height=61)
     with pytest.raises(MediaError, match="80x60 pixels, its annotations 80x61"):
-        Refer("refcoco", tmp_path)[0]
+        RefCOCO("refcoco", tmp_path)[0]
     changed(folder, id=7)
     with pytest.raises(InputError, match="lacks picture 0"):
-        Refer("refcoco", tmp_path)[0]
+        RefCOCO("refcoco", tmp_path)[0]
     changed(folder, id=0, height=60)
     plain = json.loads((folder / "instances.json").read_text())
     (folder / "instances.json").write_text(json.dumps({**plain, "annotations": []}))
     with pytest.raises(InputError, match="lacks object 0"):
-        Refer("refcoco", tmp_path)[0]
+        RefCOCO("refcoco", tmp_path)[0]
     for broken in ("{", "[]", '{"images": 3}'):
         (folder / "instances.json").write_text(broken)
         with pytest.raises(InputError, match=r"instances\.json"):
-            Refer("refcoco", tmp_path)
+            RefCOCO("refcoco", tmp_path)
     for content in (b"", b"junk", pickle.dumps([{"split": "val"}]), pickle.dumps(3)):
         (folder / "refs(unc).p").write_bytes(content)
         with pytest.raises(InputError, match=r"refs\(unc\)\.p"):
-            Refer("refcoco", tmp_path)
+            RefCOCO("refcoco", tmp_path)
 
 
 def test_a_file_name_does_not_lead_out_of_the_folder(tmp_path):
-    folder = make.refer(tmp_path / "data", "refcoco", [(PICTURE, [(["x"], [LEFT])])])
+    folder = make.refcoco(tmp_path / "data", "refcoco", [(PICTURE, [(["x"], [LEFT])])])
     make.save(PICTURE, tmp_path / "secret.jpg")
     for name in (f"{tmp_path}/secret.jpg", "../../../../../secret.jpg"):
         changed(folder, file_name=name)
         with pytest.raises(InputError, match=r"train2014/secret\.jpg is missing"):
-            Refer("refcoco", tmp_path / "data")[0]
+            RefCOCO("refcoco", tmp_path / "data")[0]
 
 
 class Evil:
