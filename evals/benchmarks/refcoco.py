@@ -88,8 +88,8 @@ def _told_by_name(spec: RunSpec) -> _Kept:
         return _Kept(spec.split or "val", " (by --split alone: the file does not say)")
     name, split = match["set"].replace("plus", "+"), match["split"]
     if name != spec.benchmark or spec.split not in ("", split):
+        asked = f"{TITLES[spec.benchmark]} {spec.split}".rstrip()
         raise InputError(
-            f"{last} is {TITLES[name]} {split}, not {TITLES[spec.benchmark]} {spec.split}.".replace(" .", "."),
-            remedy="Give other data, or leave --split out.",
+            f"{last} is {TITLES[name]} {split}, not {asked}.", remedy="Give other data, or leave --split out."
         )
     return _Kept(split, ", every expression" if match["all"] else ", one expression an object")
