@@ -2,12 +2,14 @@
 
 import io
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pycocotools import mask as coco
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -102,3 +104,65 @@ def vision_reasoner_row(solution: str, problem: str = "the dog.", number: int = 
         "id": f"r{number}", "problem": problem, "solution": solution, "image": picture,
         "img_height": 480, "img_width": 640,
     }  # fmt: skip
+
+
+def rle(mask: np.ndarray) -> dict:
+    """Compressed run lengths as JSON has them."""
+    found = coco.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": list(mask.shape), "counts": found["counts"].decode()}
+
+
+def refcoco(data: Path, name: str, pictures: list, split: str = "val", by: str = "unc") -> Path:
+    """Write the refer API's layout; a picture is (array, [(texts, segmentations), ...]), a reference of each pair."""
+    folder, refs, images, annotations, sentences = data / name, [], [], [], 0
+    for number, (array, referred) in enumerate(pictures):
+        file_name = f"COCO_train2014_{number:012d}.jpg"
+        save(array, data / "images/mscoco/images/train2014" / file_name, quality=95)
+        images.append({"id": number, "file_name": file_name, "height": array.shape[0], "width": array.shape[1]})
+        for texts, segmentations in referred:
+            ids = [len(annotations) + i for i in range(len(segmentations))]
+            for one, segmentation in zip(ids, segmentations, strict=True):
+                annotations.append({"id": one, "image_id": number, "category_id": 1, "segmentation": segmentation})
+            numbers = range(sentences, sentences := sentences + len(texts))
+            said = [{"sent_id": i, "sent": text, "raw": text.upper()} for i, text in zip(numbers, texts, strict=True)]
+            ref = {"ref_id": len(refs), "image_id": number, "split": split, "sentences": said}
+            refs.append(ref | {"file_name": f"COCO_train2014_{number:012d}_{len(refs)}.jpg"})
+            refs[-1]["ann_id"] = (ids or [-1]) if name == "grefcoco" else ids[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "instances.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    if name == "grefcoco":
+        (folder / f"grefs({by}).json").write_text(json.dumps(refs))
+    else:
+        (folder / f"refs({by}).p").write_bytes(pickle.dumps(refs, protocol=2))
+    return folder
+
+
+def image_masks(pictures: Path, masks: Path, pairs: list) -> None:
+    """Write pairs (array, truth) as 00.jpg and 00.png, …"""
+    for number, (array, truth) in enumerate(pairs):
+        save(array, pictures / f"{number:02d}.jpg", quality=95)
+        save((truth * 255).astype(np.uint8), masks / f"{number:02d}.png")
+
+
+def evi_lens(data: Path, questions: list, split: str = "segmentation") -> Path:
+    """Write EviLens' layout; a question is (text, array, truth). The masks' transparency is noise, as published.
+
+    Where boxes are asked for, `truth` is one, of 0 to 1000; a list of several is a task of another kind.
+    """
+    lines = []
+    for number, (text, array, truth) in enumerate(questions):
+        save(array, data / f"images/searched/images/{number}.jpg", quality=95)
+        line = {"id": f"batch_1:{number}", "image_path": f"images/{number}.jpg", "description": text}
+        line |= {"image_tag": "searched", "subcategory": "", "_source_file": "real_seg"}
+        if split == "segmentation":
+            alpha = noise(*truth.shape, number)[..., 0]
+            save(np.dstack([truth * np.uint8(255)] * 3 + [alpha]), data / f"masks/real_seg__{number}.png")
+            line |= {"task": split, "mask_path_benchmark": f"masks/real_seg__{number}.png"}
+        else:
+            several = isinstance(truth[0], list)
+            line |= {"task": "spot_diff" if several else "grounding_bbox", "bbox_1000_xyxy": truth}
+        lines.append(line)
+    path = data / (f"{split}.jsonl" if split == "segmentation" else f"grounding/{split}.jsonl")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path

@@ -4,9 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evals.benchmarks.base import Benchmark
+from evals.benchmarks.camouflaged_objects import TITLES as CAMOUFLAGED
+from evals.benchmarks.camouflaged_objects import open_camouflaged_objects
 from evals.benchmarks.emblems import open_emblems
+from evals.benchmarks.evi_lens import open_evi_lens
+from evals.benchmarks.grefcoco import open_grefcoco
 from evals.benchmarks.ok_vos import open_ok_vos
 from evals.benchmarks.reason_seg import open_reason_seg
+from evals.benchmarks.refcoco import TITLES as REFCOCO
+from evals.benchmarks.refcoco import open_refcoco
+from evals.benchmarks.salient_objects import TITLES as SALIENT
+from evals.benchmarks.salient_objects import open_salient_objects
 from evals.datasets.hub import find_data
 from evals.runs.spec import RunSpec
 from tools.errors import InputError
@@ -19,6 +27,11 @@ Opener = Callable[[Path, RunSpec], Benchmark]
 _OPENERS: dict[str, Opener] = {
     "ok-vos": open_ok_vos,
     "reason-seg": open_reason_seg,
+    **dict.fromkeys(REFCOCO, open_refcoco),
+    "grefcoco": open_grefcoco,
+    **dict.fromkeys(SALIENT, open_salient_objects),
+    **dict.fromkeys(CAMOUFLAGED, open_camouflaged_objects),
+    "evi-lens": open_evi_lens,
 }
 NAMES = ("emblems", *_OPENERS)
 """Every benchmark that `open_benchmark` knows."""

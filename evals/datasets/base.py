@@ -6,7 +6,7 @@ from typing import Protocol
 
 from graphs.episode import Task
 from tools.errors import InputError
-from tools.segmenters.base import Frames, Mask
+from tools.segmenters.base import Box, Frames, Mask
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Sample:
 
     `masks(frame)` are the true instances there, boolean (height, width), none where the target cannot be seen; one
     frame is a picture. `ignored`, of a picture, are pixels that do not count. `group` is the ability or category that
-    scores are told by.
+    scores are told by. `boxes`, of a picture, are the true boxes where those are what is asked for.
     """
 
     id: str
@@ -24,6 +24,7 @@ class Sample:
     masks: Callable[[int], tuple[Mask, ...]]
     group: str = ""
     ignored: Mask | None = None
+    boxes: tuple[Box, ...] = ()
 
     @property
     def task(self) -> Task:

@@ -1,39 +1,57 @@
-"""Pictures with a mask each and no query, on which Seg-R1 (arXiv 2506.22624) learns: COD10K, CAMO, DUTS, DIS5K.
+"""Pictures with a mask each and no query, on which Seg-R1 (arXiv 2506.22624) learns and is tested.
 
-| name | folders below DATA, pictures and masks |
+| name | folders below DATA, pictures and masks; as released first |
 |---|---|
-| cod10k | Train/Image, Train/GT_Object (as released); Imgs or Image, GT |
-| camo | Images/Train, GT (as released); Imgs or Image, GT |
-| duts | DUTS-TR/DUTS-TR-Image, DUTS-TR/DUTS-TR-Mask; or these two in DATA itself |
+| cod10k | Train/Image, Train/GT_Object; Imgs or Image, GT |
+| camo | Images/Train, GT; Imgs or Image, GT |
+| duts | DUTS-TR/DUTS-TR-Image, DUTS-TR/DUTS-TR-Mask; or these two in DATA itself; DUTS-TR/im, DUTS-TR/gt |
 | dis5k | DIS-TR/im, DIS-TR/gt; or im, gt |
+| dut-omron | DUT-OMRON-image, pixelwiseGT-new-PNG |
+| hku-is | imgs, gt |
+| ecssd | images, ground_truth_mask |
+| chameleon | Image, GT |
+| nc4k | Imgs, GT |
 
 Those with a split in their name are looked for first; TR and Train are "train", TE and Test "test" (DIS5K: VD is "val",
-TE1 "test"). Pictures and masks belong together by their stems; the whole mask is one object.
+TE1 "test"). The last five have a "test" only, and may also lie in Imgs and GT, Image and GT, Image and Mask, or im and
+gt; as others repack them. CAMO, CHAMELEON, COD10K and NC4K are also found in the folder that bears their name, as in
+SINet's TestDataset. Pictures and masks belong together by their stems; the whole mask is one object.
 """
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from evals.datasets.base import Sample, at_most, on_picture
-from tools.errors import InputError, MediaError, boundary
-from tools.media import Limits, open_media
-from tools.media.images import from_pillow, open_header
-from tools.segmenters.base import Mask
+from evals.datasets.mask_pictures import fit_mask, read_mask
+from tools.errors import InputError
+from tools.media import open_media
 
 QUERY = "all primary objects"
 """What Seg-R1's fixed prompt asks for."""
-FOLDERS: dict[str, tuple[tuple[str, str], ...]] = {
-    "cod10k": (("{long}/Image", "{long}/GT_Object"), ("{long}/Image", "{long}/GT"), ("Imgs", "GT"), ("Image", "GT")),
-    "camo": (("Images/{long}", "GT"), ("Imgs", "GT"), ("Image", "GT")),
+Pairs = tuple[tuple[str, str], ...]
+_REPACKED: Pairs = (("Imgs", "GT"), ("Image", "GT"), ("Image", "Mask"), ("im", "gt"))
+FOLDERS: dict[str, Pairs] = {
+    "cod10k": (
+        ("{long}/Image", "{long}/GT_Object"), ("{long}/Image", "{long}/GT"), ("Imgs", "GT"), ("Image", "GT"),
+        ("COD10K/Imgs", "COD10K/GT"),
+    ),
+    "camo": (("Images/{long}", "GT"), ("Imgs", "GT"), ("Image", "GT"), ("CAMO/Imgs", "CAMO/GT")),
     "duts": (
         ("DUTS-{short}/DUTS-{short}-Image", "DUTS-{short}/DUTS-{short}-Mask"),
         ("DUTS-{short}-Image", "DUTS-{short}-Mask"),
+        ("DUTS-{short}/im", "DUTS-{short}/gt"),
     ),
     "dis5k": (("DIS-{dis}/im", "DIS-{dis}/gt"), ("im", "gt")),
-}
+    "dut-omron": (("DUT-OMRON-image", "pixelwiseGT-new-PNG"), *_REPACKED),
+    "hku-is": (("imgs", "gt"), *_REPACKED),
+    "ecssd": (("images", "ground_truth_mask"), *_REPACKED),
+    "chameleon": (("Image", "GT"), *_REPACKED, ("CHAMELEON/Imgs", "CHAMELEON/GT")),
+    "nc4k": (*_REPACKED, ("NC4K/Imgs", "NC4K/GT")),
+}  # fmt: skip
 """Data set → pairs of folders, best first."""
+TEST_ONLY = frozenset({"dut-omron", "hku-is", "ecssd", "chameleon", "nc4k"})
+"""Those that nobody trains on: they have no other split."""
 _SPLITS = {
     "train": {"long": "Train", "short": "TR", "dis": "TR"},
     "val": {"long": "Val", "short": "VAL", "dis": "VD"},
@@ -84,44 +102,16 @@ class ImageMasks:
         media = open_media(path)
         mask = np.zeros((media.height, media.width), np.bool_)
         if mask_path is not None:
-            mask = _fitted(read_mask(mask_path), media.height, media.width, mask_path)
+            mask = fit_mask(read_mask(mask_path), media.height, media.width, mask_path)
         return Sample(path.stem, self.query, media.frames, on_picture(mask))
 
 
-def read_mask(path: Path) -> Mask:
-    """Read a mask picture as boolean (height, width), by its brightest channel; MediaError if it cannot be read.
-
-    Where nothing is brighter than 1 the values are 0 and 1, and 1 is foreground. Else 128 and above is: exact for 0 and
-    255, and the middle for grey edges, which resampling or JPEG (DIS5K after Seg-R1's own preparation) leave.
-    """
-    picture = open_header(path, Limits())
-    if picture is None:
-        raise MediaError(f"the mask {path} is no picture.", remedy="Unpack the data set again.")
-    with picture, boundary(MediaError, f"the mask {path} cannot be read", remedy="Unpack the data set again."):
-        # Without its transparency, which would be laid over white, and white is foreground.
-        opaque = picture.convert("RGB") if picture.has_transparency_data else picture
-        values = from_pillow(opaque, path.name, Limits()).max(axis=2)
-    return np.asarray(values > 0 if values.max() <= 1 else values >= 128, np.bool_)
-
-
-def _fitted(mask: Mask, height: int, width: int, path: Path) -> Mask:
-    """Resample a mask to its picture's size if only the scale differs, as for a few published ones; else MediaError."""
-    if mask.shape == (height, width):
-        return mask
-    if abs(mask.shape[0] * width - mask.shape[1] * height) > 0.01 * mask.shape[0] * width:
-        raise MediaError(
-            f"the mask {path} has {mask.shape[1]}x{mask.shape[0]} pixels, its picture {width}x{height}.",
-            remedy="Remove the pair, or turn the picture as the mask is.",
-        )
-    fitted = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return np.asarray(fitted, np.bool_)
-
-
 def _folders(name: str, data: Path, split: str) -> tuple[Path, Path]:
-    if name not in FOLDERS or split not in _SPLITS:
+    splits = ("test",) if name in TEST_ONLY else tuple(_SPLITS)
+    if name not in FOLDERS or split not in splits:
         raise InputError(
             f"there is no image-mask data set {name!r} with split {split!r}.",
-            remedy=f"Choose one of {', '.join(FOLDERS)}, and one of {', '.join(_SPLITS)}.",
+            remedy=f"Choose one of {', '.join(FOLDERS)}, and one of {', '.join(splits)}.",
         )
     pairs = [(data / a.format(**_SPLITS[split]), data / b.format(**_SPLITS[split])) for a, b in FOLDERS[name]]
     for pictures, masks in pairs:

@@ -1,7 +1,7 @@
 """Benchmarks as Seg-Zero and VisionReasoner published them: Ricky06662 on the hub, parquet with the masks in it.
 
 ReasonSeg_val, ReasonSeg_test, refcoco_val, refcocoplus_testA, refcocog_test and others, with "_all" at the end every
-expression of a picture, else one a picture. Columns: image, text, mask (a list of rows of booleans), image_id, ann_id,
+expression of an object, else one. Columns: image, text, mask (a list of rows of booleans), image_id, ann_id,
 img_height, img_width; the split's name is "test" in all of them. Their converter drew what is to be ignored and then
 cast to boolean, so in ReasonSeg the ignored regions may be part of these masks and nothing tells which: take the
 official layout (`reason_seg`) where that matters.

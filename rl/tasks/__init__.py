@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from evals.datasets.image_masks import FOLDERS, ImageMasks
+from evals.datasets.image_masks import FOLDERS, TEST_ONLY, ImageMasks
 from evals.datasets.parquet import holds_parquet
 from evals.datasets.reason_seg import ReasonSeg
 from evals.datasets.seg_zero import SegZeroSet
@@ -69,7 +69,7 @@ _OPENERS: dict[str, Opener] = {
     "reason-seg": _reason_seg,
     "seg-zero": _vision_reasoner,
     "vision-reasoner": _vision_reasoner,
-    **{name: _image_masks(name) for name in FOLDERS},
+    **{name: _image_masks(name) for name in FOLDERS if name not in TEST_ONLY},
 }
 NAMES = ("emblems", *_OPENERS)
 """Every source that `open_tasks` knows."""

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from evals.datasets.image_masks import ImageMasks, read_mask
+from evals.datasets.image_masks import ImageMasks
+from evals.datasets.mask_pictures import read_mask
 from tools.errors import InputError, MediaError
 
 TRUTH = make.block(20, 30, slice(4, 10), slice(6, 21))
@@ -23,6 +24,17 @@ LAYOUTS = [
     ("dis5k", "train", "DIS-TR/im", "DIS-TR/gt"),
     ("dis5k", "val", "DIS-VD/im", "DIS-VD/gt"),
     ("dis5k", "train", "im", "gt"),
+    ("cod10k", "test", "COD10K/Imgs", "COD10K/GT"),
+    ("camo", "test", "CAMO/Imgs", "CAMO/GT"),
+    ("duts", "test", "DUTS-TE/im", "DUTS-TE/gt"),
+    ("dut-omron", "test", "DUT-OMRON-image", "pixelwiseGT-new-PNG"),
+    ("hku-is", "test", "imgs", "gt"),
+    ("ecssd", "test", "images", "ground_truth_mask"),
+    ("ecssd", "test", "Image", "Mask"),
+    ("chameleon", "test", "Image", "GT"),
+    ("chameleon", "test", "CHAMELEON/Imgs", "CHAMELEON/GT"),
+    ("nc4k", "test", "Imgs", "GT"),
+    ("nc4k", "test", "NC4K/Imgs", "NC4K/GT"),
 ]
 
 
@@ -116,6 +128,6 @@ def test_what_is_missing_is_named(tmp_path):
     (tmp_path / "im" / "a.jpg").unlink()
     with pytest.raises(InputError, match="no pictures"):
         ImageMasks("dis5k", tmp_path)
-    for name, split in (("voc", "train"), ("duts", "dev")):
+    for name, split in (("voc", "train"), ("duts", "dev"), ("ecssd", "train")):
         with pytest.raises(InputError, match="no image-mask data set"):
             ImageMasks(name, tmp_path, split)

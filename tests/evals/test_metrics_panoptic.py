@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from saliency_oracle import degenerate_masks
 
 from evals.metrics.panoptic import Panoptic, Segment, count_segments
 from evals.metrics.panoptic_quality import score_panoptic
@@ -70,6 +71,15 @@ def test_counts_are_those_of_sets() -> None:
         assert found == pytest.approx(slow_counts(predicted, truth), abs=1e-12)
         total += found
     assert (total[:, :3] > 20).all()  # matches, false alarms and misses all occurred
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
+def test_degenerate_masks_as_segments_are_counted_as_sets_are(kind: type) -> None:
+    pictures = [picture(mask.astype(kind), {1: 0}) for mask in degenerate_masks().values()]
+    for predicted in pictures:
+        for truth in pictures:
+            found = count_segments(predicted, truth, CLASSES)
+            assert found == pytest.approx(slow_counts(predicted, truth), abs=1e-12)
 
 
 def test_the_score_is_the_papers_formula() -> None:

@@ -204,6 +204,16 @@ def test_masks_score_the_same_in_every_type(pair: tuple[np.ndarray, np.ndarray])
     assert expected["s"] == pytest.approx(structure_measure(predicted, truth), abs=1e-9)
 
 
+def test_the_s_of_masks_is_that_of_maps_on_every_pair_and_in_every_type() -> None:
+    several = list(degenerate_masks().values())
+    pairs = [(levels > 127, truth) for levels, truth in random_pairs()] + [(a, b) for a in several for b in several]
+    for one, other in pairs:
+        expected = structure_measure(one, other)
+        assert expected == pytest.approx(soft_structure_measure(one, other), abs=1e-9)
+        assert structure_measure(one.astype(np.uint8), other * np.uint8(255)) == expected
+        assert structure_measure(one * 255.0, other.astype(np.int64)) == expected
+
+
 @settings(deadline=None, max_examples=50)
 @given(masks)
 def test_a_mask_is_its_own_best_map(pair: tuple[np.ndarray, np.ndarray]) -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from saliency_oracle import degenerate_masks
 
 from evals.metrics.semantic import count_classes, score_semantic
 
@@ -54,6 +55,17 @@ def test_scores_are_those_of_sets() -> None:
     for _ in range(200):
         pictures = draw(rng)
         assert fast_scores(pictures) == pytest.approx(slow_scores(pictures), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_degenerate_masks_as_two_classes_score_as_sets_do(kind: type) -> None:
+    masks = [mask.astype(kind) for mask in degenerate_masks().values()]
+    for one in masks:
+        for other in masks:
+            counted = score_semantic([count_classes(one, other, CLASSES)])
+            assert {name: getattr(counted, name) for name in slow_scores([(one, other)])} == pytest.approx(
+                slow_scores([(one, other)]), abs=1e-12
+            )
 
 
 def test_the_divisors_differ_by_classes_that_nobody_drew_and_that_only_the_prediction_drew() -> None:
