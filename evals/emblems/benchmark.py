@@ -47,9 +47,10 @@ def make_tasks(split: Split, seed: int, n: int) -> list[EmblemTask]:
 
 
 def draw_nth_task(split: Split, seed: int, i: int) -> EmblemTask:
-    """Draw task i of a benchmark."""
+    """Draw task i of a benchmark; InputError for a bad split or seed."""
+    world = benchmark_world(split, seed)
     rng = np.random.default_rng((SPLITS.index(split), seed, i, 2))
-    return draw_task(rng, benchmark_world(split, seed), ABILITIES[i % len(ABILITIES)], f"{split}-{seed}-{i:05d}")
+    return draw_task(rng, world, ABILITIES[i % len(ABILITIES)], f"{split}-{seed}-{i:05d}")
 
 
 async def run_task(task: EmblemTask, context: Context | ContextOf) -> tuple[EpisodeRecord, EpisodeResult]:
