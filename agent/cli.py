@@ -73,7 +73,9 @@ SearchCache = Annotated[
     typer.Option(help="Record what the web answers, or replay it and send nothing; default: off."),
 ]
 SearchFolder = Annotated[Path | None, typer.Option(help="Where recordings and pictures lie; default runs/search.")]
-SearchCalls = Annotated[int | None, typer.Option(min=1, help="Requests to the web search at most; default 200.")]
+SearchCalls = Annotated[
+    int | None, typer.Option(min=1, help="Requests that a run may send to the web search; default 200.")
+]
 ReadPages = Annotated[
     bool | None, typer.Option("--read-pages/--no-read-pages", help="Read the pages of the texts found; default: no.")
 ]

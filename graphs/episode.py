@@ -19,6 +19,7 @@ from graphs.masks import MaskStore
 from graphs.state import PlainFailure, PlainInstance, State
 from tools.errors import InputError
 from tools.image_store import ImageStore
+from tools.search.budgeted import RequestCount
 from tools.segmenters.base import Box, Frames
 
 MAX_QUERY_CHARS = 4_000
@@ -105,7 +106,7 @@ class EpisodeResult:
 async def run_episode(task: Task, context: Context, config: RunnableConfig | None = None) -> EpisodeResult:
     """Run one task to its ending; a failing policy, tool or segmenter is an ending, not an exception.
 
-    `context` serves as a template: media, image store and mask store are this episode's own. `config` is LangChain's,
+    `context` serves as a template: media, stores and counts are this episode's own. `config` is LangChain's,
     for callbacks. Raises InputError for an empty query or empty media. Tracing to LangSmith stays off, whatever the
     environment says.
     """
@@ -169,7 +170,7 @@ def prepare(task: Task, context: Context) -> Context:
         )
     if len(task.media) == 0:
         raise InputError("the media have no frames.", remedy="Give an image or a clip.")
-    return replace(context, media=task.media, images=ImageStore(), masks=MaskStore())
+    return replace(context, media=task.media, images=ImageStore(), masks=MaskStore(), requests=RequestCount())
 
 
 def _evidence(state: State) -> tuple[Evidence, ...]:
