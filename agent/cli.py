@@ -193,7 +193,7 @@ def serve(
     ] = None,
     fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that requests name.")] = True,
     running: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 4,
-    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 32,
+    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 256,
     policy: Policy = None,
     model: Model = None,
     profile: Profile = None,

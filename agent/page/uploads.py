@@ -43,7 +43,7 @@ class Uploads:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._limits = settings.media
-        self._gate = Gate(settings.running, settings.waiting)
+        self._gate = Gate(settings.running, settings.waiting, seconds=settings.waiting_seconds)
         self.store = FileStore(
             seconds=settings.file_seconds, max_bytes=settings.file_bytes, names=(MEDIA, PREVIEW, ABOUT)
         )

@@ -53,7 +53,12 @@ def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -
         middleware=[
             Middleware(RequestCounter, metrics=metrics),
             Middleware(Guard, key=settings.key, links=runs.links, page=settings.page),
-            Middleware(BodyLimit, max_bytes=settings.body_bytes, seconds=settings.body_seconds),
+            Middleware(
+                BodyLimit,
+                max_bytes=settings.body_bytes,
+                all_bytes=settings.bodies_bytes,
+                seconds=settings.body_seconds,
+            ),
             Middleware(Doors),
         ],
     )

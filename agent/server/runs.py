@@ -42,7 +42,7 @@ class Runs:
 
     def __init__(self, agent: SegmentationAgent, settings: ServerSettings, metrics: Metrics) -> None:
         self.agent, self.settings, self.metrics = agent, settings, metrics
-        self.gate = Gate(settings.running, settings.waiting)
+        self.gate = Gate(settings.running, settings.waiting, seconds=settings.waiting_seconds)
         self.store = FileStore(seconds=settings.file_seconds, max_bytes=settings.file_bytes)
         self.links = Links(settings.file_seconds)
 
@@ -105,7 +105,7 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._stack.__aexit__(kind, error, trace)
 
     async def watch(self) -> AsyncGenerator[Event | Finished]:
         """Run the episode, yielding each event as it happens, and at last what it came to.

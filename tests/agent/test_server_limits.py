@@ -1,21 +1,24 @@
 """What keeps a server standing: key, sizes, places and lines, files that go again, and clients that leave."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import openai
 import pytest
 from agent_stubs import agent
-from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, body, chunks, png, served
+from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, body, chunks, png, served, user
 
 from agent import SegmentationAgent
+from agent.server.errors import RequestError
 from agent.server.files import FileStore, new_id
+from agent.server.gate import Gate
 
 KEY = "a-key-of-sixteen-characters"
 CHAT = "/v1/chat/completions"
@@ -153,6 +156,59 @@ def test_the_line_is_bounded_and_says_when_to_come_back(held):
         assert first.result().status_code == 200
         assert all(chunks(one.result())[-1]["choices"][0]["finish_reason"] == "stop" for one in waiting)
         assert server.metric("segscout_runs_waiting") == server.metric("segscout_runs_in_flight") == 0
+
+
+async def test_the_line_is_as_long_as_its_last_one_is_ready_to_wait():
+    gate = Gate(1, 3, seconds=0.12)
+    async with gate.enter(), fill(gate, 3):  # nobody knows yet how long runs take
+        assert await refused(gate) == 20
+    gate = Gate(1, 3, seconds=0.12)
+    async with gate.enter():
+        await asyncio.sleep(0.05)
+    for _ in range(3):
+        with pytest.raises(asyncio.CancelledError):
+            async with gate.enter():
+                raise asyncio.CancelledError  # which tells nothing of it
+    async with gate.enter(), fill(gate, 2):
+        assert await refused(gate) == 1  # it would wait for 0.15 s
+
+
+@asynccontextmanager
+async def fill(gate: Gate, waiting: int) -> AsyncIterator[None]:
+    """Put so many in line until the block ends."""
+
+    async def wait() -> None:
+        async with gate.enter():
+            raise AssertionError("the line was not waited for")
+
+    tasks = [asyncio.create_task(wait()) for _ in range(waiting)]
+    await asyncio.sleep(0)
+    assert gate.waiting == waiting
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def refused(gate: Gate) -> int:
+    """After how many seconds one more is told to come back."""
+    with pytest.raises(RequestError) as caught:
+        async with asyncio.timeout(1), gate.enter():
+            pass
+    assert caught.value.status == 429
+    return int(caught.value.headers["Retry-After"])
+
+
+def test_all_bodies_together_have_an_end():
+    with served(body_bytes=100_000, bodies_bytes=150_000) as server, dialled(server) as sock:
+        sock.sendall(head(CHAT, "Content-Type: application/json", "Content-Length: 99999") + b" " * 90_000)
+        large = body(user("x" * 80_000))
+        eventually(lambda: server.post(large).status_code == 429)
+        reply = server.post(large)
+        assert (reply.json()["error"]["code"], reply.headers["retry-after"]) == ("busy", "10")
+        assert server.post(body()).status_code == 200
+        sock.close()
+        eventually(lambda: server.post(large).status_code == 400)  # which says that it is too long a text
 
 
 @pytest.mark.parametrize("stream", [False, True])
