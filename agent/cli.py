@@ -89,6 +89,9 @@ Seconds = Annotated[float | None, typer.Option(min=0, help="Seconds for all turn
 Checkpoints = Annotated[
     Path | None, typer.Option(help="SQLite file in which threads are kept; default runs/checkpoints.db.")
 ]
+KeptQuestions = Annotated[
+    Path | None, typer.Option(help="SQLite file in which the runs of --clarify are kept; default: in memory.")
+]
 ClarifyOption = Annotated[
     bool,
     typer.Option("--clarify", help="Ask which one is meant if the policy's answers disagree; costs 4 more answers."),
@@ -211,7 +214,7 @@ def serve(
     searches: Searches = None,
     tokens: Tokens = None,
     seconds: Seconds = None,
-    checkpoints: Checkpoints = None,
+    checkpoints: KeptQuestions = None,
     clarify: ClarifyOption = False,
 ) -> None:
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
@@ -223,7 +226,7 @@ def serve(
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
-    kept = ThreadRequest(checkpoints=checkpoints, clarify=clarify)
+    kept = ThreadRequest(checkpoints=checkpoints, clarify=clarify, serves=True)
     kept.check()
     request = Request("", "", *parts, [], 0, searching, device, None, limits, kept)
 
