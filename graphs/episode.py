@@ -160,7 +160,7 @@ def collect(state: State, context: Context) -> EpisodeResult:
 
 
 def prepare(task: Task, context: Context) -> Context:
-    """Return the context of this task's own episode; InputError for an empty query or empty media."""
+    """Return the context of this task's own episode; InputError for an unusable query or empty media."""
     query = task.query.strip()
     if not query:
         raise InputError("the query is empty.", remedy="Say what to find.")
@@ -168,6 +168,8 @@ def prepare(task: Task, context: Context) -> Context:
         raise InputError(
             f"the query has {len(query)} characters, {MAX_QUERY_CHARS} at most.", remedy="Say it in fewer words."
         )
+    if any("\ud800" <= char <= "\udfff" for char in query):
+        raise InputError("the query holds half a character.", remedy="Send it as UTF-8.")
     if len(task.media) == 0:
         raise InputError("the media have no frames.", remedy="Give an image or a clip.")
     return replace(context, media=task.media, images=ImageStore(), masks=MaskStore(), requests=RequestCount())

@@ -1,6 +1,7 @@
 """What keeps a server standing: key, sizes, places and lines, files that go again, and clients that leave."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import httpx2 as httpx
 import openai
 import pytest
 from agent_stubs import agent
-from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, body, chunks, png, served, user
+from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, body, chunks, image, png, served, user
 
 from agent import SegmentationAgent
 from agent.server.errors import RequestError
@@ -305,6 +306,13 @@ def test_files_grow_old_and_give_way(tmp_path):
     old.close()
 
 
+def test_files_go_when_their_time_is_over_also_if_nobody_asks():
+    with served(file_seconds=0.3) as server:
+        server.post(body())
+        assert server.metric("segscout_files_bytes") > 0
+        eventually(lambda: server.metric("segscout_files_bytes") == 0)
+
+
 def put_late(store: FileStore) -> list[str]:
     """A run that was saving while the server closed leaves nothing behind."""
     store.folder(new_id()).mkdir(parents=True)
@@ -333,6 +341,15 @@ def test_an_upload_is_segmented():
             assert (bad.status_code, bad.json()["error"]["type"]) == (400, "invalid_request_error")
         broken = httpx.post(f"{server.url}/v1/segment", data={"query": "x"}, files={"file": ("a.png", b"GIF89a")})
         assert (broken.status_code, broken.json()["error"]["code"]) == (400, "media")
+        unknown = httpx.post(f"{server.url}/v1/segment", data={"query": "x"}, files={"file": ("a.png", b"no picture")})
+        assert "media-0 is neither picture nor video that can be read. Give" in unknown.json()["error"]["message"]
+
+
+def test_half_a_character_is_refused_before_its_files_are_lost():
+    asked = json.dumps(body(user("x \ud800 y", image()))).encode()
+    with served() as server:
+        reply = server.post(None, content=asked, headers={"Content-Type": "application/json"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "input")
 
 
 def test_metrics_and_version():

@@ -357,7 +357,7 @@ async def test_broken_media() -> None:
     assert "frame 3" in result.failure["message"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("query", "frames"), [("", 3), ("  ", 3), ("x" * 5000, 3), ("x", 0)])
+@pytest.mark.parametrize(("query", "frames"), [("", 3), ("  ", 3), ("x" * 5000, 3), ("x \ud800", 3), ("x", 0)])
 async def test_unusable_tasks_are_refused(query: str, frames: int) -> None:
     with pytest.raises(InputError):
         await run_episode(Task(query, clip(frames)), context([ANSWER]))
