@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.agent import SegmentationAgent
-from agent.result import Failure, Result
+from agent.result import Result
 from agent.server.errors import RequestError, log_error
 from agent.server.files import FileStore, new_id
 from agent.server.gate import Gate
@@ -145,8 +145,8 @@ class Run:
                     break
                 yield item
         result = replace(item, query=self._question)
-        if result.ending.broken:
-            raise to_error(result.failure)
+        if result.ending.broken and result.failure is not None:
+            raise result.failure.to_error()
         async with _limit(self._until):
             finished = await self._save(result)
         yield finished
@@ -167,12 +167,6 @@ class Run:
         finally:
             stop.set()
         return Finished(result, run_id, tuple(names))
-
-
-def to_error(failure: Failure | None) -> SegscoutError:
-    """Return the error behind an episode in which a part broke."""
-    assert failure is not None
-    return SegscoutError(failure.message, remedy=failure.remedy, boundary=failure.boundary)
 
 
 def _go_on(stop: threading.Event) -> None:

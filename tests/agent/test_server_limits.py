@@ -20,6 +20,8 @@ from agent import SegmentationAgent
 from agent.server.errors import RequestError
 from agent.server.files import FileStore, new_id
 from agent.server.gate import Gate
+from agent.server.guard import Guard
+from agent.server.links import Links
 
 KEY = "a-key-of-sixteen-characters"
 CHAT = "/v1/chat/completions"
@@ -64,6 +66,20 @@ def test_every_path_asks_for_the_key(path):
             assert reply.headers["www-authenticate"] == "Bearer"
         assert server.get(path, headers={"Authorization": f"bearer {KEY}"}).status_code != 401
         assert server.get("/health").json() == {"status": "ok"}
+
+
+async def test_what_is_not_http_gets_nowhere():
+    sent, reached = [], []
+
+    async def app(*scope):
+        reached.append(scope)
+
+    async def send(message):
+        sent.append(message)
+
+    guard = Guard(app, key=KEY, links=Links(60))
+    await guard({"type": "websocket", "path": "/ui/queue", "headers": []}, None, send)
+    assert (sent, reached) == ([{"type": "websocket.close"}], [])
 
 
 def test_the_key_comes_before_the_body():
