@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from agent import Clarify, Ending, Question, Result, SegmentationAgent
 from agent.cli import app
+from graphs import checkpoints
 from graphs.conversation import ImageRef
 from graphs.dialects.seg_research import keyframe_turn, search_turn
 from graphs.policies.base import Completion
@@ -51,6 +52,16 @@ def test_the_question_holds_the_choices_and_the_same_call_answers_it(choice, box
     assert len(policy.seeds) == 5
     assert unasked.seeds == []
     assert [step.event.kind for step in result.steps].count("question") == 1
+
+
+def test_a_question_in_memory_outlives_the_runs_that_ask_nothing(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_MOST_IN_MEMORY", 1)
+    player, _ = torn(*TIED)
+    asked = player.segment(PICTURE, "the square")
+    for _ in range(3):
+        assert player.segment(PICTURE, "another").absent
+    assert player.segment(PICTURE, "the square", thread_id=asked.thread_id, choice=1).found
+    assert player.segment(PICTURE, "the square", thread_id=asked.thread_id, choice=1).found
 
 
 async def test_the_question_is_an_event_and_needs_no_file():
