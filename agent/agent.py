@@ -160,7 +160,7 @@ class SegmentationAgent:
                 yield item
             return
         if self._threads is None:
-            remedy = "Make the agent with checkpoints=FILE."
+            remedy = "Leave the thread out, or make the agent with checkpoints=FILE."
             raise InputError("there is nowhere to keep a thread.", remedy=remedy)
         from graphs.threads import stream_thread  # late, like the checkpoints: most agents keep none
 

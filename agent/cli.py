@@ -73,7 +73,9 @@ SearchCache = Annotated[
     typer.Option(help="Record what the web answers, or replay it and send nothing; default: off."),
 ]
 SearchFolder = Annotated[Path | None, typer.Option(help="Where recordings and pictures lie; default runs/search.")]
-SearchCalls = Annotated[int | None, typer.Option(min=1, help="Requests to the web search at most; default 200.")]
+SearchCalls = Annotated[
+    int | None, typer.Option(min=1, help="Requests that a run may send to the web search; default 200.")
+]
 ReadPages = Annotated[
     bool | None, typer.Option("--read-pages/--no-read-pages", help="Read the pages of the texts found; default: no.")
 ]
@@ -86,6 +88,9 @@ Tokens = Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; d
 Seconds = Annotated[float | None, typer.Option(min=0, help="Seconds for all turns; default: the profile's.")]
 Checkpoints = Annotated[
     Path | None, typer.Option(help="SQLite file in which threads are kept; default runs/checkpoints.db.")
+]
+KeptQuestions = Annotated[
+    Path | None, typer.Option(help="SQLite file in which the runs of --clarify are kept; default: in memory.")
 ]
 ClarifyOption = Annotated[
     bool,
@@ -191,7 +196,7 @@ def serve(
     ] = None,
     fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that requests name.")] = True,
     running: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 4,
-    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 32,
+    waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 256,
     policy: Policy = None,
     model: Model = None,
     profile: Profile = None,
@@ -209,7 +214,7 @@ def serve(
     searches: Searches = None,
     tokens: Tokens = None,
     seconds: Seconds = None,
-    checkpoints: Checkpoints = None,
+    checkpoints: KeptQuestions = None,
     clarify: ClarifyOption = False,
 ) -> None:
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
@@ -221,7 +226,7 @@ def serve(
     parts = (policy, model, profile, dialect, segmenter, sam2_model)
     searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
     limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
-    kept = ThreadRequest(checkpoints=checkpoints, clarify=clarify)
+    kept = ThreadRequest(checkpoints=checkpoints, clarify=clarify, serves=True)
     kept.check()
     request = Request("", "", *parts, [], 0, searching, device, None, limits, kept)
 

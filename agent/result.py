@@ -13,6 +13,7 @@ from graphs.endings import Ending
 from graphs.episode import Evidence, Usage
 from graphs.events import Event, Question
 from graphs.masks import RLE, decode_rle
+from tools.errors import SegscoutError
 from tools.media import Media
 from tools.segmenters.base import Box, Mask
 
@@ -74,6 +75,10 @@ class Failure:
     boundary: str
     message: str
     remedy: str
+
+    def to_error(self) -> SegscoutError:
+        """Return the error behind the failure, at its own boundary."""
+        return SegscoutError(self.message, remedy=self.remedy, boundary=self.boundary)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import PIL.Image
@@ -21,7 +21,6 @@ from tools.segmenters.prompts import box_of
 
 OVERLAY, VIDEO, MASKS, TRACE, RESULT = "overlay.png", "overlay.mp4", "masks.json", "trace.jsonl", "result.json"
 _FILES = (OVERLAY, VIDEO, MASKS, TRACE, RESULT)
-
 Progress = Callable[[int, int], None]
 
 
@@ -50,11 +49,16 @@ def _write_all(result: Result, folder: Path, progress: Progress | None) -> None:
         PIL.Image.fromarray(picture).save(folder / OVERLAY)
     if result.media.kind == "video" and result.found:
         write_video(_overlays(result, progress), folder / VIDEO, fps=result.media.fps)
-    (folder / MASKS).write_text(json.dumps(to_coco(result), ensure_ascii=False), encoding="utf-8")
-    with (folder / TRACE).open("w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in trace_lines(result))
+    _write_json(folder / MASKS, [json.dumps(to_coco(result), ensure_ascii=False)])
+    _write_json(folder / TRACE, (f"{line}\n" for line in trace_lines(result)))
     plain = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
-    (folder / RESULT).write_text(f"{plain}\n", encoding="utf-8")
+    _write_json(folder / RESULT, [plain, "\n"])
+
+
+def _write_json(path: Path, parts: Iterable[str]) -> None:
+    """Write JSON in UTF-8; half a character, as sources may send it, becomes an escape, which JSON has as well."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(parts)
 
 
 def _put_in_place(made: Path, directory: Path) -> None:

@@ -33,6 +33,7 @@ from graphs.profiles import make_dialect, profile_for
 from graphs.state import PlainFailure, PlainInstance, PlainMask, PlainSearch, State
 from tools.image_store import ImageStore
 from tools.media import Media
+from tools.search.budgeted import RequestCount
 from tools.search.choosing import WEB_SECONDS, SearchRequest, choose
 from tools.settings import read_settings
 
@@ -80,7 +81,8 @@ def _plain(node: Node[Goto]) -> Any:
     async def run(state: StudioState, runtime: Runtime[None]) -> Command[Goto]:
         parts = await asyncio.to_thread(_parts)
         async with _open(state["media"]) as media:
-            context = replace(parts, media=media.frames, images=ImageStore(), masks=MaskStore())
+            stores = replace(parts, images=ImageStore(), masks=MaskStore(), requests=RequestCount())
+            context = replace(stores, media=media.frames)
             command = await node(state, runtime.override(context=context))  # type: ignore[arg-type]
         assert isinstance(command.update, dict)
         if len(context.masks):

@@ -32,7 +32,7 @@ _ALLOWED = (("langgraph.types", "Interrupt"),)
 """The only class in a checkpoint, LangGraph's own mark of a question; all else is null, number, text, list and map."""
 
 _MAX_ID_CHARS = 200
-_MOST_IN_MEMORY = 64
+_MOST_IN_MEMORY = 256
 
 
 class PlainSerializer(JsonPlusSerializer):
@@ -106,29 +106,36 @@ class FileThreads:
 
 
 class MemoryThreads:
-    """Keep the newest threads of this process; what a question needs until it is answered."""
+    """Keep the newest threads of this process that asked a question; the others are forgotten when they are left."""
 
     def __init__(self) -> None:
         self._saver = InMemorySaver(serde=PlainSerializer())
-        self._known: dict[str, None] = {}
+        self._asked: dict[str, None] = {}
         self._running: set[str] = set()
 
     @asynccontextmanager
     async def hold(self, thread_id: str) -> AsyncIterator[Held]:
-        """Hold a thread; the oldest of more than a few dozen is forgotten."""
+        """Hold a thread; when it is left, the oldest of too many is forgotten."""
         check_id(thread_id)
         if thread_id in self._running:
             raise _running(thread_id)
-        self._known.pop(thread_id, None)
-        self._known[thread_id] = None
-        for old in [known for known in self._known if known not in self._running][:-_MOST_IN_MEMORY]:
-            del self._known[old]
-            await self._saver.adelete_thread(old)
         self._running.add(thread_id)
         try:
             yield Held(self._saver, None)
         finally:
             self._running.discard(thread_id)
+            self._asked.pop(thread_id, None)
+            if self._has_asked(thread_id):
+                self._asked[thread_id] = None
+            else:
+                self._saver.delete_thread(thread_id)
+            for old in [known for known in self._asked if known not in self._running][:-_MOST_IN_MEMORY]:
+                del self._asked[old]
+                self._saver.delete_thread(old)
+
+    def _has_asked(self, thread_id: str) -> bool:
+        last = self._saver.get_tuple({"configurable": {"thread_id": thread_id}})
+        return last is not None and "candidates" in last.checkpoint["channel_values"]
 
 
 class _FileSaver(AsyncSqliteSaver):

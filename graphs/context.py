@@ -14,6 +14,7 @@ from graphs.masks import MaskStore
 from graphs.policies.base import Policy, Sampling
 from tools.image_store import ImageStore
 from tools.search.base import SearchProvider
+from tools.search.budgeted import RequestCount
 from tools.segmenters.base import Frames, Segmenter
 
 
@@ -22,7 +23,8 @@ class Context:
     """The run-scoped context of the graph.
 
     Policy, dialect, search and segmenter may be shared by many concurrent episodes, so they must be safe for that;
-    segmenters are called in worker threads. `images` and `masks` belong to one episode: `run_episode` makes new ones.
+    segmenters are called in worker threads. `images`, `masks` and `requests` belong to one episode: `run_episode` makes
+    new ones.
     """
 
     policy: Policy
@@ -44,6 +46,8 @@ class Context:
     """Set in a thread: what is told and cut is kept in its checkpoints."""
     images: ImageStore = field(default_factory=ImageStore)
     masks: MaskStore = field(default_factory=MaskStore)
+    requests: RequestCount = field(default_factory=RequestCount)
+    """What the episode's web searches have sent: each episode has their whole budget."""
 
 
 def emit(runtime: Runtime[Context], event: Event) -> None:

@@ -19,6 +19,7 @@ from graphs.masks import MaskStore
 from graphs.state import PlainFailure, PlainInstance, State
 from tools.errors import InputError
 from tools.image_store import ImageStore
+from tools.search.budgeted import RequestCount
 from tools.segmenters.base import Box, Frames
 
 MAX_QUERY_CHARS = 4_000
@@ -109,7 +110,7 @@ class EpisodeResult:
 async def run_episode(task: Task, context: Context, config: RunnableConfig | None = None) -> EpisodeResult:
     """Run one task to its ending; a failing policy, tool or segmenter is an ending, not an exception.
 
-    `context` serves as a template: media, image store and mask store are this episode's own. `config` is LangChain's,
+    `context` serves as a template: media, stores and counts are this episode's own. `config` is LangChain's,
     for callbacks. Raises InputError for an empty query or empty media. Tracing to LangSmith stays off, whatever the
     environment says.
     """
@@ -163,7 +164,7 @@ def collect(state: State, context: Context) -> EpisodeResult:
 
 
 def prepare(task: Task, context: Context) -> Context:
-    """Return the context of this task's own episode; InputError for an empty query or empty media."""
+    """Return the context of this task's own episode; InputError for an unusable query or empty media."""
     query = task.query.strip()
     if not query:
         raise InputError("the query is empty.", remedy="Say what to find.")
@@ -171,9 +172,11 @@ def prepare(task: Task, context: Context) -> Context:
         raise InputError(
             f"the query has {len(query)} characters, {MAX_QUERY_CHARS} at most.", remedy="Say it in fewer words."
         )
+    if any("\ud800" <= char <= "\udfff" for char in query):
+        raise InputError("the query holds half a character.", remedy="Send it as UTF-8.")
     if len(task.media) == 0:
         raise InputError("the media have no frames.", remedy="Give an image or a clip.")
-    return replace(context, media=task.media, images=ImageStore(), masks=MaskStore())
+    return replace(context, media=task.media, images=ImageStore(), masks=MaskStore(), requests=RequestCount())
 
 
 def _evidence(state: State) -> tuple[Evidence, ...]:

@@ -41,8 +41,9 @@ async def stream_thread(
 
     A new thread starts; one that was cut short goes on at the node in which it stopped; one that ended because a part
     broke, or a budget was spent that is larger now, repeats what came to nothing; one that is through is not run, its
-    result is returned; one that waits with a question goes on with `choice`. Raises InputError if the thread is about
-    something else, or there is no such choice, and CheckpointError if its checkpoints cannot be used.
+    result is returned; one that waits with a question goes on with `choice`, which may be given again later. Raises
+    InputError if the thread is about something else, or there is no such choice, and CheckpointError if its checkpoints
+    cannot be used.
     """
     app = build_graph(held.saver)
     config: RunnableConfig = {"configurable": {"thread_id": thread_id}}
@@ -68,7 +69,7 @@ async def _find_start(app: Graph, config: RunnableConfig, task: Task, context: C
     snapshot = await app.aget_state(config)
     state = cast(State, snapshot.values)
     waits = "ask" in snapshot.next
-    if choice is not None and not waits:
+    if choice is not None and not waits and choice != state.get("chosen"):
         raise InputError("the thread has no question open.", remedy="Ask without a choice.")
     if not state.get("query"):  # unknown, or cut short before anything was done
         fresh: Input = {"query": task.query.strip(), "media": task.fingerprint, "dialect": context.dialect.name}

@@ -25,18 +25,21 @@ class ThreadRequest:
     checkpoints: Path | None = None
     clarify: bool = False
     choice: int | None = None
+    serves: bool = False
+    """Whether a question is answered in the process that asks it, so that memory will do."""
 
     @property
     def file(self) -> Path | None:
-        """Where threads are kept; None if nothing needs to be."""
-        return self.checkpoints or (CHECKPOINTS if self.thread_id or self.clarify else None)
+        """Where threads are kept; None if no file needs to be."""
+        return self.checkpoints or (CHECKPOINTS if self.thread_id or (self.clarify and not self.serves) else None)
 
     def check(self) -> None:
         """Raise InputError for what belongs to a thread and has none."""
         if self.thread_id is None and self.choice is not None:
             raise InputError("--choice belongs to a thread.", remedy="Name it with --thread.")
         if self.thread_id is None and self.checkpoints is not None and not self.clarify:
-            raise InputError("--checkpoints without a thread keeps nothing.", remedy="Name the run with --thread.")
+            remedy = "Give --clarify, too." if self.serves else "Name the run with --thread."
+            raise InputError("--checkpoints without a thread keeps nothing.", remedy=remedy)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from agent.commands.request import Checked, Request
 from agent.display import EpisodeDisplay, plain, print_step
 from agent.parts import choose_segmenter
 from agent.reporting import ASKED, console_for, hush_loading, write_json
-from agent.result import Failure, Result
+from agent.result import Result
 from graphs.profiles import profile_for
-from tools.errors import SegscoutError
 from tools.media import Media
 from tools.search.choosing import WEB_SECONDS, choose
 from tools.segmenters.base import Box
@@ -73,7 +72,7 @@ async def watch(
 def save(result: Result, out: Path, display: EpisodeDisplay) -> list[Path]:
     """Save a result and return the files; an episode without an answer raises its error, and nothing is saved."""
     if result.failure is not None:
-        raise to_error(result.failure)
+        raise result.failure.to_error()
     with display.bar("writing the overlay") as moved:
         return result.save(out, progress=moved)
 
@@ -86,11 +85,6 @@ def tell_files(console: Console, files: list[Path]) -> None:
 def report(result: Result, out: Path, files: list[Path]) -> dict[str, Any]:
     """Return what --json prints."""
     return result.to_dict() | {"out": str(out), "files": [path.name for path in files]}
-
-
-def to_error(failure: Failure) -> SegscoutError:
-    """Return the error that a failed episode reports, at its own boundary."""
-    return SegscoutError(failure.message, remedy=failure.remedy, boundary=failure.boundary)
 
 
 def summarise(result: Result, console: Console) -> None:

@@ -110,8 +110,8 @@ async def _watch(
                 steps.append(told)
                 await context.report_progress(len(steps), message=told)
     assert isinstance(item, Result)
-    if item.ending.broken and (failure := item.failure) is not None:
-        raise SegscoutError(failure.message, remedy=failure.remedy, boundary=failure.boundary)
+    if item.ending.broken and item.failure is not None:
+        raise item.failure.to_error()
     return item, steps
 
 

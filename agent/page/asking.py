@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
-from agent.page.follow import Sign, follow
+from agent.page.follow import Sign, Stop, follow
 from agent.page.stage import show_masks
 from agent.page.steps import show_steps
 from agent.page.uploads import Upload, Uploads
@@ -19,6 +19,7 @@ from graphs.episode import MAX_QUERY_CHARS
 from graphs.events import Answered, Event, MasksCut, SearchFinished, SearchStarted
 from tools.errors import InputError, SegscoutError, boundary
 
+_STOPPED = '<p class="busy stopped" role="status">Stopped. Nothing runs any more.</p>'
 _MASKS_SECONDS = 0.25
 """Between two signs of the masks' progress: a long clip has thousands of frames."""
 
@@ -46,15 +47,15 @@ class Shown:
 
 
 async def ask(
-    runs: Runs, uploads: Uploads, upload: Upload | None, query: str, pending: Pending | None = None
+    runs: Runs, uploads: Uploads, upload: Upload | None, query: str, stop: Stop, pending: Pending | None = None
 ) -> AsyncGenerator[Shown]:
     """Yield what the page shows, from the first sign of life to the verdict or the failure; raises nothing of ours.
 
-    A query that is the number of a choice answers the `pending` run, if that is about the same upload.
+    A query that is the number of a choice answers the `pending` run, if that is about the same upload. `stop` ends it.
     """
     try:
         with boundary(SegscoutError, "the page could not be drawn", remedy="Report it."):
-            async with aclosing(_run(runs, uploads, _checked(upload), query.strip(), pending)) as parts:
+            async with aclosing(_run(runs, uploads, _checked(upload), query.strip(), stop, pending)) as parts:
                 async for part in parts:
                     yield part
     except SegscoutError as error:
@@ -70,7 +71,7 @@ def _checked(upload: Upload | None) -> Upload:
 
 
 async def _run(
-    runs: Runs, uploads: Uploads, upload: Upload, query: str, pending: Pending | None
+    runs: Runs, uploads: Uploads, upload: Upload, query: str, stop: Stop, pending: Pending | None
 ) -> AsyncGenerator[Shown]:
     if not 0 < len(query) <= MAX_QUERY_CHARS:
         slip = "nothing is asked." if not query else f"the question has more than {MAX_QUERY_CHARS} characters."
@@ -82,11 +83,13 @@ async def _run(
     choice = read_number(query) if pending is not None and pending.upload_id == upload.id else None
     if pending is not None and choice is not None:
         query, thread_id = pending.query, pending.thread_id
-    async with aclosing(follow(runs, query, opener, thread_id, choice)) as items:
+    async with aclosing(follow(runs, query, opener, stop, thread_id, choice)) as items:
         async for item in items:
             after = monotonic() - start
             if isinstance(item, Finished):
                 yield _end(item, upload, query)
+            elif item is Sign.STOPPED:
+                yield Shown(_STOPPED, over=True, pending=pending)
             elif isinstance(item, Sign):
                 doing = "Thinking" if item is Sign.BEGUN else doing
                 yield Shown(show_progress(doing, after))

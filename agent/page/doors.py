@@ -11,7 +11,7 @@ from agent.server.session import PAGE
 
 _NEEDED = re.compile(
     rf"{PAGE}(/|/theme\.css|/(assets|static|media|gradio_api/heartbeat)/.+|/media|/login|/logout"
-    r"|/gradio_api/(queue/join|queue/data|cancel|app_id))?"
+    r"|/gradio_api/(queue/join|queue/data|app_id))?"
 )
 """Gradio also follows addresses, serves files by their path and takes uploads; none of this has a limit of ours."""
 

@@ -1,4 +1,7 @@
-"""Follow a run for a page: its events as they happen, and a sign of life in between; who stops following cancels it."""
+"""Follow a run for a page: its events as they happen, and a sign of life in between; it ends with who follows it.
+
+Or by its `Stop`, which is pulled elsewhere.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,10 +21,34 @@ class Sign(Enum):
     """It has its place, and its media are open."""
     ALIVE = "alive"
     """Nothing has happened for a while."""
+    STOPPED = "stopped"
+    """It was stopped, and nothing of it is left."""
+
+
+class Stop:
+    """Ends one run, also one that has hardly begun."""
+
+    def __init__(self) -> None:
+        self._pulled = False
+        self._task: asyncio.Task[None] | None = None
+        self.told = asyncio.Event()
+        """Set when whoever follows the run has told all of it."""
+
+    def pull(self) -> None:
+        """End the run, or keep it from beginning."""
+        self._pulled = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def ends(self, task: asyncio.Task[None]) -> None:
+        """Take the task of the run, at once if it was pulled before."""
+        self._task = task
+        if self._pulled:
+            task.cancel()
 
 
 async def follow(
-    runs: Runs, query: str, opener: Opener, thread_id: str | None = None, choice: int | None = None
+    runs: Runs, query: str, opener: Opener, stop: Stop, thread_id: str | None = None, choice: int | None = None
 ) -> AsyncGenerator[Event | Finished | Sign]:
     """Wait for a place, run, and yield what happens; raises what `Runs.open` and `Run.watch` raise.
 
@@ -33,15 +60,14 @@ async def follow(
     happened: asyncio.Queue[Event | Finished | Sign | None] = asyncio.Queue()
 
     async def work() -> None:
-        try:
-            async with await runs.open(query, query, opener, thread_id, choice) as run, aclosing(run.watch()) as items:
-                happened.put_nowait(Sign.BEGUN)
-                async for item in items:
-                    happened.put_nowait(item)
-        finally:
-            happened.put_nowait(None)
+        async with await runs.open(query, query, opener, thread_id, choice) as run, aclosing(run.watch()) as items:
+            happened.put_nowait(Sign.BEGUN)
+            async for item in items:
+                happened.put_nowait(item)
 
     task = asyncio.create_task(work())
+    task.add_done_callback(lambda _: happened.put_nowait(None))
+    stop.ends(task)
     try:
         while True:
             try:
@@ -52,7 +78,10 @@ async def follow(
             if item is None:
                 break
             yield item
-        await task
+        if task.cancelled():
+            yield Sign.STOPPED
+        else:
+            task.result()
     finally:
         task.cancel()
         await asyncio.wait((task,))

@@ -1,13 +1,15 @@
 """The page itself, in Gradio: what happens when somebody touches its parts."""
 
-from collections.abc import AsyncGenerator
-from functools import partial
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Any
 
 import gradio as gr
 
 from agent.page.asking import Pending, Shown, ask
 from agent.page.examples import Example, take_clip
+from agent.page.follow import Stop
 from agent.page.layout import Parts, place_parts
 from agent.page.stage import show_media
 from agent.page.uploads import Upload, Uploads
@@ -16,7 +18,8 @@ from agent.server.runs import Runs
 from tools.errors import SegscoutError
 
 _READY = '<p class="hint">Ready when you are.</p>'
-_STOPPED = '<p class="busy stopped" role="status">Stopped. Nothing runs any more.</p>'
+_PATIENCE_SECONDS = 10.0
+"""For a run to end that is stopped; it takes milliseconds."""
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
 """For all events: the page shows its own progress, programs have `/v1`, and our gates say how much at once."""
 
@@ -26,50 +29,72 @@ def make_page(runs: Runs, uploads: Uploads) -> gr.Blocks:
     page: gr.Blocks
     with gr.Blocks(title="Segscout", analytics_enabled=False, fill_width=False) as page:
         has_key = runs.settings.key is not None
-        _connect(place_parts(can_search=runs.agent.can_search, can_leave=has_key), _Handlers(runs, uploads))
+        _connect(place_parts(can_search=runs.agent.can_search, can_leave=has_key), Handlers(runs, uploads))
     return page
 
 
-class _Handlers:
-    """Answer what people do; each returns what its outputs in `_connect` change to."""
+class Handlers:
+    """Answer what people do; each returns what its outputs in `_connect` change to.
+
+    Runs are ended here and not by Gradio, which cancels them only after its answer to the click: what they tell until
+    then would undo that answer, such as the buttons' return.
+    """
 
     def __init__(self, runs: Runs, uploads: Uploads) -> None:
         self._runs, self._uploads = runs, uploads
+        self._stops: dict[str | None, Stop] = {}
 
-    async def dropped(self, event: gr.EventData) -> tuple[Any, ...]:
+    async def dropped(self, event: gr.EventData, tab: gr.Request) -> tuple[Any, ...]:
         """Show what the stage's script has sent."""
+        await self.stop(tab)
         try:
             return gr.skip(), *_chosen(self._uploads.find(str(event.id)))
         except SegscoutError as error:
             return self._failed(error)
 
-    async def taken(self, example: Example) -> tuple[Any, ...]:
-        """Show the example clip and its question."""
-        try:
-            return example.query, *_chosen(await take_clip(self._uploads))
-        except SegscoutError as error:
-            return self._failed(error)
+    def taking(self, example: Example) -> Callable[[gr.Request], Awaitable[tuple[Any, ...]]]:
+        """Return what shows the example clip and its question."""
+
+        async def taken(tab: gr.Request) -> tuple[Any, ...]:
+            await self.stop(tab)
+            try:
+                return example.query, *_chosen(await take_clip(self._uploads))
+            except SegscoutError as error:
+                return self._failed(error)
+
+        return taken
 
     async def asked(
-        self, upload: Upload | None, query: str | None, pending: Pending | None
+        self, upload: Upload | None, query: str | None, pending: Pending | None, tab: gr.Request
     ) -> AsyncGenerator[tuple[Any, ...]]:
         """Show a run while it goes on."""
-        async for shown in ask(self._runs, self._uploads, upload, query or "", pending):
-            yield _updates(shown)
+        stop = self._stops[tab.session_hash] = Stop()
+        try:
+            async with aclosing(ask(self._runs, self._uploads, upload, query or "", stop, pending)) as parts:
+                async for shown in parts:
+                    yield _updates(shown)
+        finally:
+            stop.told.set()
+            self._stops.pop(tab.session_hash, None)
 
-    async def stopped(self) -> tuple[Any, ...]:
-        """Say that the run was stopped; Gradio has closed its generator by then."""
-        return _STOPPED, *_ready()
+    async def stop(self, tab: gr.Request) -> None:
+        """End the run of this tab, if there is one, and wait until it has said so on the page."""
+        stop = self._stops.get(tab.session_hash)
+        if stop is not None:
+            stop.pull()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await stop.told.wait()
 
     def _failed(self, error: SegscoutError) -> tuple[Any, ...]:
         told = show_failure(error, whole=self._runs.settings.key is None)
         return gr.skip(), gr.skip(), gr.skip(), told, gr.skip(), *_ready()
 
 
-def _connect(parts: Parts, handlers: _Handlers) -> None:
+def _connect(parts: Parts, handlers: Handlers) -> None:
     """Tie the parts to what answers them."""
     buttons = [parts.find, parts.stop]
-    running = gr.on(
+    gr.on(
         [parts.find.click, parts.query.submit],
         handlers.asked,
         [parts.chosen, parts.query, parts.pending],
@@ -77,12 +102,12 @@ def _connect(parts: Parts, handlers: _Handlers) -> None:
         trigger_mode="once",
         **_QUIET,
     )
-    parts.stop.click(handlers.stopped, None, [parts.status, *buttons], cancels=[running], **_QUIET)
+    parts.stop.click(handlers.stop, None, None, **_QUIET)
     # New media end the run on the old ones, so that no masks come to lie over the wrong picture.
     shown = [parts.query, parts.chosen, parts.stage, parts.status, parts.steps, *buttons]
-    parts.stage.dropped(handlers.dropped, None, shown, cancels=[running], **_QUIET)
+    parts.stage.dropped(handlers.dropped, None, shown, **_QUIET)
     for button, example in parts.examples:
-        button.click(partial(handlers.taken, example), None, shown, cancels=[running], **_QUIET)
+        button.click(handlers.taking(example), None, shown, **_QUIET)
 
 
 def _updates(shown: Shown) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from agent.server.settings import ServerSettings
 from agent.server.sources import open_files
 from tools.errors import MediaError, SegscoutError, boundary
 from tools.image_store import Image
-from tools.media import Limits, Media
+from tools.media import Media
 
 MEDIA, PREVIEW, ABOUT = "upload", "preview.jpg", "about.json"
 _PREVIEW_SIDE = 1280
@@ -43,7 +43,7 @@ class Uploads:
 
     def __init__(self, settings: ServerSettings) -> None:
         self._limits = settings.media
-        self._gate = Gate(settings.running, settings.waiting)
+        self._gate = Gate(settings.running, settings.waiting, seconds=settings.waiting_seconds)
         self.store = FileStore(
             seconds=settings.file_seconds, max_bytes=settings.file_bytes, names=(MEDIA, PREVIEW, ABOUT)
         )
@@ -82,7 +82,7 @@ class Uploads:
         return await asyncio.to_thread(open_files, [copy], self._limits)
 
     def _look(self, folder: Path, upload_id: str) -> Upload:
-        with _plainly(folder / MEDIA, self._limits) as media:
+        with open_files([folder / MEDIA], self._limits) as media:
             upload = Upload(upload_id, media.kind, media.width, media.height, len(media.frames), media.fps)
             with boundary(MediaError, "the first frame cannot be read", remedy="Check that the file is complete."):
                 _write_preview(media.frames[0], folder / PREVIEW)
@@ -93,15 +93,6 @@ class Uploads:
 def gone() -> RequestError:
     """Return the error for media that are kept no longer."""
     return RequestError("the media are here no longer.", remedy="Drop them again.", status=404, code="media_gone")
-
-
-def _plainly(path: Path, limits: Limits) -> Media:
-    """Open a file; what a decoder says of it, with its path here, is of no use to people and left out of the error."""
-    try:
-        return open_files([path], limits)
-    except MediaError as error:
-        told = error.message if error.__cause__ is None else f"{error.message.partition(': ')[0]}."
-        raise MediaError(told, remedy=error.remedy) from error
 
 
 def _write_preview(frame: Image, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Put the server together: routes, guards, limits, and errors in one shape."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,7 +40,11 @@ def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        stores = [runs.store, *([uploads.store] if uploads else [])]
+        sweepers = [asyncio.create_task(store.keep_clean()) for store in stores]
         yield
+        for sweeper in sweepers:
+            sweeper.cancel()
         await runs.close()
         if uploads is not None:
             uploads.store.close()
@@ -53,7 +58,12 @@ def make_app(agent: SegmentationAgent, settings: ServerSettings | None = None) -
         middleware=[
             Middleware(RequestCounter, metrics=metrics),
             Middleware(Guard, key=settings.key, links=runs.links, page=settings.page),
-            Middleware(BodyLimit, max_bytes=settings.body_bytes, seconds=settings.body_seconds),
+            Middleware(
+                BodyLimit,
+                max_bytes=settings.body_bytes,
+                all_bytes=settings.bodies_bytes,
+                seconds=settings.body_seconds,
+            ),
             Middleware(Doors),
         ],
     )

@@ -98,13 +98,16 @@ def _media(message: UserMessage | OtherMessage) -> tuple[str, ...]:
 
 
 def _exchanges(messages: Sequence[UserMessage | OtherMessage]) -> list[tuple[str, str]]:
-    """Return question and finding of every exchange; a question that was never answered is left out."""
+    """Return question and finding of every exchange; a question that was never answered is left out.
+
+    Where we asked which one is meant, the finding is what came of the number that answered.
+    """
     pairs: list[tuple[str, str]] = []
     asked = ""
-    for message in messages:
+    for place, message in enumerate(messages):
         if isinstance(message, UserMessage):
-            asked = said(message)
-        elif message.role == "assistant" and asked:
+            asked = asked if read_choice(messages[: place + 1]) else said(message)
+        elif message.role == "assistant" and asked and read_choice(messages[: place + 2]) is None:
             pairs.append((asked, tell_found(said(message))))
             asked = ""
     return pairs

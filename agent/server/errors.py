@@ -99,11 +99,12 @@ def add_error_handlers(app: FastAPI) -> None:
 def _read_validation(problems: Sequence[Mapping[str, Any]]) -> RequestError:
     """Return the first problem as an error; what was sent is not repeated, as it may be megabytes."""
     first = problems[0]
-    where = ".".join(str(place)[:60] for place in first["loc"] if place != "body")
+    fields = () if first["type"] == "json_invalid" else first["loc"]  # where that is, is a place in the text
+    where = ".".join(str(place)[:60] for place in fields if place != "body")
     told = str(first["msg"])[:300]
     return RequestError(
         f"{where or 'the body'}: {told}.",
-        remedy="Send what OpenAI's chat completions take.",
+        remedy="See /openapi.json for what is taken.",
         param=where or None,
         code="invalid_request",
     )

@@ -1,5 +1,6 @@
 """The files of finished runs, for a while: found only by an id that was made here, and by one of a few known names."""
 
+import asyncio
 import re
 import secrets
 import shutil
@@ -21,6 +22,7 @@ KINDS: Mapping[str, str] = {
 }
 """What can be fetched, and its content type."""
 
+_SWEEP_SECONDS = 60.0
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -76,6 +78,13 @@ class FileStore:
             self._forget()
             path = self.folder(run_id) / name
             return path if run_id in self._kept and path.is_file() else None
+
+    async def keep_clean(self) -> None:
+        """Remove what is too old until cancelled, also while nobody asks for anything."""
+        while True:
+            await asyncio.sleep(min(self._seconds, _SWEEP_SECONDS))
+            with self._lock:
+                self._forget()
 
     def close(self) -> None:
         """Remove everything."""

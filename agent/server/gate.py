@@ -9,18 +9,23 @@ from time import monotonic
 from agent.server.errors import RequestError
 
 _FIRST_GUESS_SECONDS = 5.0
-_LONGEST_WAIT_SECONDS = 120
+_LATEST_SECONDS = 120
 _NEWEST_SHARE = 0.2
 """How much the last run counts in the mean of all."""
 
 
 class Gate:
-    """Let at most `running` in at once, first come first served, while at most `waiting` wait."""
+    """Let at most `running` in at once, first come first served, while at most `waiting` wait.
 
-    def __init__(self, running: int, waiting: int) -> None:
+    Whoever is let into the line is served in turn, so the line is long: those whom it refuses must try again, and each
+    time others may be quicker. It is shorter only where a run takes so long that the last in line would wait for more
+    than `seconds`.
+    """
+
+    def __init__(self, running: int, waiting: int, *, seconds: float) -> None:
         self._slots = asyncio.Semaphore(running)
-        self._most_running, self._most_waiting = running, waiting
-        self._mean_seconds = _FIRST_GUESS_SECONDS
+        self._most_running, self._most_waiting, self._most_seconds = running, waiting, seconds
+        self._mean_seconds: float | None = None
         self.running = 0
         """How many are in."""
         self.waiting = 0
@@ -28,8 +33,11 @@ class Gate:
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it; RequestError (429, with Retry-After) at once if the line is full."""
-        if self._slots.locked() and self.waiting >= self._most_waiting:
+        """Wait for a place and hold it; RequestError (429, with Retry-After) at once if the line is full.
+
+        A run that is left by an error, its cancellation included, tells nothing of how long runs take.
+        """
+        if self._slots.locked() and self._is_full():
             raise self._busy()
         self.waiting += 1
         try:
@@ -40,14 +48,26 @@ class Gate:
         start = monotonic()
         try:
             yield
+            self._learn(monotonic() - start)
         finally:
             self.running -= 1
             self._slots.release()
-            self._mean_seconds += _NEWEST_SHARE * (monotonic() - start - self._mean_seconds)
+
+    def _is_full(self) -> bool:
+        too_late = self._mean_seconds is not None and self._wait(self._mean_seconds) > self._most_seconds
+        return self.waiting >= self._most_waiting or too_late
+
+    def _wait(self, mean_seconds: float) -> float:
+        """Return the seconds that one more in line would probably wait."""
+        return mean_seconds * (self.waiting + 1) / self._most_running
+
+    def _learn(self, seconds: float) -> None:
+        known = seconds if self._mean_seconds is None else self._mean_seconds
+        self._mean_seconds = known + _NEWEST_SHARE * (seconds - known)
 
     def _busy(self) -> RequestError:
-        seconds = math.ceil(self._mean_seconds * (self.waiting + 1) / self._most_running)
-        seconds = min(max(seconds, 1), _LONGEST_WAIT_SECONDS)
+        wait = math.ceil(self._wait(_FIRST_GUESS_SECONDS if self._mean_seconds is None else self._mean_seconds))
+        seconds = min(max(wait, 1), _LATEST_SECONDS)
         return RequestError(
             f"{self.running} runs are under way and {self.waiting} wait.",
             remedy=f"Try again in {seconds} s.",

@@ -27,7 +27,10 @@ class Guard:
         self._app, self._key, self._links, self._page = app, key, links, page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on if it may pass."""
+        """Pass the request on if it may pass; what is not HTTP never may, as nothing here speaks anything else."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         refused = self._check(scope) if scope["type"] == "http" else None
         if refused is None:
             await self._app(scope, receive, send)

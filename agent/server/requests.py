@@ -24,6 +24,8 @@ _TOLD_FIELDS = 20
 _SAMPLING = "the server's owner has chosen how the policy samples"
 _UNKNOWN = "it means nothing here"
 
+_OWN_PROMPT = "the policy has a prompt of its own"
+_INSTRUCTING = frozenset({"system", "developer"})
 _OWN_TOOLS = "Refused unless empty: the agent has its own."
 _EMPTY: JsonDict = {"maxItems": 0}
 
@@ -121,6 +123,8 @@ class ChatRequest(Sampling):
         chosen = [name for name in Sampling.model_fields if getattr(self, name) is not None]
         unknown = [name for name, value in (self.model_extra or {}).items() if value is not None]
         told = [(name, _SAMPLING) for name in chosen] + [(name[:60], _UNKNOWN) for name in unknown]
+        if any(message.role in _INSTRUCTING and said(message) for message in self.messages):
+            told.insert(0, ("the system message", _OWN_PROMPT))
         more = [f"{len(told) - _TOLD_FIELDS} more fields are ignored."] if len(told) > _TOLD_FIELDS else []
         return [f"{name} is ignored: {why}." for name, why in told[:_TOLD_FIELDS]] + more
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.agent import SegmentationAgent
-from agent.result import Failure, Result
+from agent.result import Result
 from agent.server.errors import RequestError, log_error
 from agent.server.files import FileStore, new_id
 from agent.server.gate import Gate
@@ -42,7 +42,7 @@ class Runs:
 
     def __init__(self, agent: SegmentationAgent, settings: ServerSettings, metrics: Metrics) -> None:
         self.agent, self.settings, self.metrics = agent, settings, metrics
-        self.gate = Gate(settings.running, settings.waiting)
+        self.gate = Gate(settings.running, settings.waiting, seconds=settings.waiting_seconds)
         self.store = FileStore(seconds=settings.file_seconds, max_bytes=settings.file_bytes)
         self.links = Links(settings.file_seconds)
 
@@ -105,7 +105,7 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        await self._stack.__aexit__(kind, error, trace)
 
     async def watch(self) -> AsyncGenerator[Event | Finished]:
         """Run the episode, yielding each event as it happens, and at last what it came to.
@@ -145,8 +145,8 @@ class Run:
                     break
                 yield item
         result = replace(item, query=self._question)
-        if result.ending.broken:
-            raise to_error(result.failure)
+        if result.ending.broken and result.failure is not None:
+            raise result.failure.to_error()
         async with _limit(self._until):
             finished = await self._save(result)
         yield finished
@@ -167,12 +167,6 @@ class Run:
         finally:
             stop.set()
         return Finished(result, run_id, tuple(names))
-
-
-def to_error(failure: Failure | None) -> SegscoutError:
-    """Return the error behind an episode in which a part broke."""
-    assert failure is not None
-    return SegscoutError(failure.message, remedy=failure.remedy, boundary=failure.boundary)
 
 
 def _go_on(stop: threading.Event) -> None:

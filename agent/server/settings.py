@@ -27,14 +27,20 @@ class ServerSettings:
     body_bytes: int = 64 * MEBIBYTE
     """Bytes of one request at most; in a data URI, media are a third larger than as a file."""
 
+    bodies_bytes: int = 512 * MEBIBYTE
+    """Bytes of the bodies of all requests that are not answered yet; beyond it, more are refused with 429."""
+
     body_seconds: float = 60.0
     """Time for a request's body to arrive."""
 
     running: int = 4
     """Runs at once; a run is one episode with all that is done for it."""
 
-    waiting: int = 32
+    waiting: int = 256
     """Requests that may wait for their run; one more is refused with 429."""
+
+    waiting_seconds: float = 300.0
+    """For how long the last of them may have to wait, by what runs have taken so far; else it is refused as well."""
 
     run_seconds: float = 600.0
     """Time for one run, from opening the media to the saved files."""

@@ -50,8 +50,15 @@ async def open_sources(urls: Sequence[str], folder: Path, fetcher: MediaFetcher,
 
 
 def open_files(files: Sequence[Path], limits: Limits) -> Media:
-    """Open one file, or several pictures of one size as a clip; MediaError if that cannot be done."""
-    return open_media(files[0] if len(files) == 1 else list(files), limits=limits)
+    """Open one file, or several pictures of one size as a clip; MediaError if that cannot be done.
+
+    What a decoder says is left out of the error: it is of no use to people, and holds the file's path here.
+    """
+    try:
+        return open_media(files[0] if len(files) == 1 else list(files), limits=limits)
+    except MediaError as error:
+        told = error.message if error.__cause__ is None else f"{error.message.partition(': ')[0]}."
+        raise MediaError(told, remedy=error.remedy) from error
 
 
 def write_source(data: bytes, path: Path) -> Path:

@@ -46,9 +46,8 @@ def upload_routes(runs: Runs) -> APIRouter:
         If it asks a question, send the same again with its `thread` and a `choice`.
         """
         query = query.strip()
-        if not 0 < len(query) <= MAX_QUERY_CHARS:
-            told = f"the query has {len(query)} characters, 1 to {MAX_QUERY_CHARS} are allowed."
-            raise RequestError(told, remedy="Say what to find.", param="query")
+        if not query:
+            raise RequestError("the query is empty.", remedy="Say what to find.", param="query")
         opener = partial(_open, [file], runs.settings.media)
         async with await while_connected(request, runs.open(query, query, opener, thread, choice)) as run:
             finished = await while_connected(request, run.finish())

@@ -5,8 +5,7 @@ where the red square is in the picture that it was shown. No two requests have t
 square and number in the question, so an answer that belongs to another request shows: in the size of its mask, in the
 mask itself, or in the number that the policy says it was asked for. Clients are OpenAI's, which wait and ask again when
 the server says that too much is under way (429); seconds of a request include that waiting. Masks are cut by GrabCut,
-which needs no weights. Memory is the server's resident set, from Linux's /proc; in it are the newest pictures as they
-were sent to the policy, about 8 kB a request here and 256 MiB at most.
+which needs no weights. Memory is the server's resident set, from Linux's /proc.
 
 Run `python -m evals.speed.server_load [--requests 2000] [--concurrency 200] [--turn-seconds 0.05]`; prints JSON, and
 ends with 1 if an answer was lost or mixed up.

@@ -18,6 +18,7 @@ from graphs.spans import call_span
 from graphs.state import PlainAsk, PlainFailure, PlainHit, PlainPicture, PlainSearch, State
 from tools.errors import MediaError, SearchError, SegscoutError, boundary
 from tools.search.base import ImageHit, SearchProvider, TextHit
+from tools.search.budgeted import counted_in
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ async def _run(query: SearchQuery, provider: SearchProvider, context: Context, s
     try:
         with boundary(SearchError, f"{provider.name} failed", remedy="Check the search provider."):
             asked = {"search.provider": provider.name, "search.tool": query.tool, "search.query": query.query}
-            with call_span("search", asked) as describe:
+            with call_span("search", asked) as describe, counted_in(context.requests):
                 async with limit:
                     if query.tool == "text_search":
                         texts = await provider.search_text(query.query, context.text_hits)

@@ -120,7 +120,7 @@ class OpenAIPolicy:
     ) -> list[dict[str, Any]]:
         """Render the conversation; in another thread if pictures are still to be encoded, which takes milliseconds."""
         parts = (part for turn in turns for part in turn.parts)
-        if all(part.sha256 in self._pictures for part in parts if isinstance(part, ImageRef)):
+        if all(self._pictures.holds(part, images) for part in parts if isinstance(part, ImageRef)):
             return render(turns, images, self._pictures)
         return await asyncio.to_thread(render, turns, images, self._pictures)
 

@@ -1,10 +1,10 @@
-"""Conversations as chat messages, pictures as data URIs; each picture is encoded once."""
+"""Conversations as chat messages, pictures as data URIs; each picture of an episode is encoded once."""
 
 import base64
-from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import cv2
 
@@ -23,33 +23,27 @@ def data_uri(image: Image, image_format: ImageFormat) -> str:
 
 
 class PictureCache:
-    """Data URIs by sha256, the least recently used dropped first; safe across threads, and so across event loops."""
+    """Data URIs of the pictures in each image store, for as long as that lives; safe across threads and event loops."""
 
-    def __init__(self, image_format: ImageFormat = "png", *, max_chars: int = 256 * 1024**2) -> None:
+    def __init__(self, image_format: ImageFormat = "png") -> None:
         self._format = image_format
-        self._max_chars = max_chars
-        self._uris: OrderedDict[str, str] = OrderedDict()
-        self._chars = 0
+        self._uris: WeakKeyDictionary[ImageStore, dict[str, str]] = WeakKeyDictionary()
         self._lock = Lock()
 
-    def __contains__(self, sha256: str) -> bool:
-        return sha256 in self._uris
+    def holds(self, ref: ImageRef, images: ImageStore) -> bool:
+        """Tell whether a picture is encoded already."""
+        return ref.sha256 in self._of(images)
 
     def get(self, ref: ImageRef, images: ImageStore) -> str:
         """Return the data URI of a picture."""
+        uris = self._of(images)
+        if ref.sha256 not in uris:
+            uris.setdefault(ref.sha256, data_uri(images.get(ref.sha256), self._format))
+        return uris[ref.sha256]
+
+    def _of(self, images: ImageStore) -> dict[str, str]:
         with self._lock:
-            if (known := self._uris.get(ref.sha256)) is not None:
-                self._uris.move_to_end(ref.sha256)
-                return known
-        uri = data_uri(images.get(ref.sha256), self._format)  # unlocked: it takes long, and others need not wait
-        with self._lock:
-            if ref.sha256 not in self._uris:
-                self._uris[ref.sha256] = uri
-                self._chars += len(uri)
-            self._uris.move_to_end(ref.sha256)
-            while self._chars > self._max_chars and len(self._uris) > 1:
-                self._chars -= len(self._uris.popitem(last=False)[1])
-        return uri
+            return self._uris.setdefault(images, {})
 
 
 def to_messages(turns: Sequence[Turn], images: ImageStore, cache: PictureCache) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx2 as httpx
 import PIL.Image
@@ -13,8 +14,11 @@ from chat_server import chat_server, said
 from clarify_stubs import LEFT, LEFT_PIXELS, PICTURE, RIGHT, RIGHT_PIXELS, TIED, torn, turn
 from graph_stubs import BoxSegmenter, DictSearch
 from server_stubs import body, chunks, fenced, image, png, served, user
+from typer.testing import CliRunner
 
 from agent import Clarify, Ending, Question, Result, SegmentationAgent
+from agent.cli import app
+from graphs import checkpoints
 from graphs.conversation import ImageRef
 from graphs.dialects.seg_research import keyframe_turn, search_turn
 from graphs.policies.base import Completion
@@ -48,6 +52,16 @@ def test_the_question_holds_the_choices_and_the_same_call_answers_it(choice, box
     assert len(policy.seeds) == 5
     assert unasked.seeds == []
     assert [step.event.kind for step in result.steps].count("question") == 1
+
+
+def test_a_question_in_memory_outlives_the_runs_that_ask_nothing(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_MOST_IN_MEMORY", 1)
+    player, _ = torn(*TIED)
+    asked = player.segment(PICTURE, "the square")
+    for _ in range(3):
+        assert player.segment(PICTURE, "another").absent
+    assert player.segment(PICTURE, "the square", thread_id=asked.thread_id, choice=1).found
+    assert player.segment(PICTURE, "the square", thread_id=asked.thread_id, choice=1).found
 
 
 async def test_the_question_is_an_event_and_needs_no_file():
@@ -169,6 +183,18 @@ def test_what_belongs_to_a_thread_needs_one(command, tmp_path):
     assert "thread" in ran.last["error"]["remedy"] + ran.last["error"]["message"]
 
 
+@pytest.mark.parametrize(("options", "file"), [([], None), (["--checkpoints", "x.db"], "x.db")])
+def test_a_server_keeps_no_file_of_what_strangers_ask_unless_one_is_named(options, file, monkeypatch):
+    asked = []
+    monkeypatch.setattr("agent.commands.serve.run_serve", lambda listening, request, **_: asked.append(request))
+    ran = CliRunner().invoke(app, ["serve", "--port", "0", "--clarify", *options])
+    assert ran.exit_code == 0, ran.output
+    assert asked[0].thread.clarify
+    assert asked[0].thread.file == (Path(file) if file else None)
+    with pytest.raises(InputError, match="--clarify"):
+        CliRunner().invoke(app, ["serve", "--port", "0", "--checkpoints", "x.db"], catch_exceptions=False)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_in_a_chat_the_next_message_answers(stream):
     player, policy = torn(*TIED)
@@ -184,7 +210,10 @@ def test_in_a_chat_the_next_message_answers(stream):
         asked = fenced(content)
         before = len(policy.seeds)
         answer = [{"role": "assistant", "content": content}, user("2.")]
-        final = server.post(body(question, *answer)).json()["choices"][0]["message"]["segmentation"]
+        final, again = (  # as clients do that try again, or whose user wants another answer
+            server.post(body(question, *answer)).json()["choices"][0]["message"]["segmentation"] for _ in range(2)
+        )
+        other = server.post(body(question, answer[0], user("1.")))
         forged = content.replace(asked["thread"], "0" * 32)
         refused = server.post(body(question, {"role": "assistant", "content": forged}, user("2")))
         new = server.post(body(question, {"role": "assistant", "content": content}, user("the other square")))
@@ -192,9 +221,11 @@ def test_in_a_chat_the_next_message_answers(stream):
     assert "1. frame 0: (8, 10, 24, 30) (2 answers)" in content
     assert [one["number"] for one in asked["choices"]] == [1, 2]
     assert final["masks"][0]["bbox"] == pytest.approx([48, 10, 24, 20], abs=1)
+    assert again["masks"] == final["masks"]
     assert before == 5
-    assert refused.status_code == 400
-    assert "no question open" in refused.text
+    for bad in (refused, other):
+        assert bad.status_code == 400
+        assert "no question open" in bad.text
     assert new.json()["choices"][0]["message"]["segmentation"]["ending"] == "absent"  # the script's last answer
 
 

@@ -16,6 +16,7 @@ from starlette.datastructures import Headers
 from agent import SegmentationAgent
 from agent.page import installed
 from agent.page.asking import Pending, Shown, ask
+from agent.page.follow import Stop
 from agent.page.steps import show_steps
 from agent.page.uploads import Upload, Uploads
 from agent.result import Step
@@ -205,7 +206,7 @@ class Desk:
         await self.runs.close()
 
     def ask(self, query: str = "the red square", upload: Upload | None = None, pending: Pending | None = None):
-        return ask(self.runs, self.uploads, upload or self.upload, query, pending)
+        return ask(self.runs, self.uploads, upload or self.upload, query, Stop(), pending)
 
     async def last(self, *args, **kwargs) -> Shown:
         shown = [one async for one in self.ask(*args, **kwargs)]
@@ -245,7 +246,7 @@ async def test_a_question_that_cannot_be_asked(query, told):
         shown = await desk.last(query)
         assert told in shown.status
         assert desk.runs.metrics.render({}).count("episodes_total{") == 0
-        nothing = [one async for one in ask(desk.runs, desk.uploads, None, "the red square")]
+        nothing = [one async for one in ask(desk.runs, desk.uploads, None, "the red square", Stop())]
         assert "take an example" in nothing[0].status
 
 
@@ -327,3 +328,28 @@ def test_a_source_of_the_web_is_a_link_that_tells_nobody_where_it_was_found():
     links = [attributes for tag, attributes in Tags(show_steps([Step(0.0, found)])).tags if tag == "a"]
     assert [link["href"] for link in links] == ["https://e.x/a?b=1&c=2"]
     assert {"noopener", "noreferrer"} <= set(links[0]["rel"].split())
+
+
+async def test_a_run_that_is_stopped_says_so_last_and_only_then_is_the_click_answered():
+    gradio = pytest.importorskip("gradio", reason="the extra ui is not installed")
+    from agent.page.page import Handlers
+
+    tab, other = (gradio.Request(session_hash=name) for name in "ab")
+    policy = HeldPolicy(IMAGE_SCRIPT[2:])
+    async with Desk(SegmentationAgent(policy, segmenter=None)) as desk:
+        handlers = Handlers(desk.runs, desk.uploads)
+        for turns in range(2):  # before the run has begun, and in the midst of it
+            run = handlers.asked(desk.upload, "the red square", None, tab)
+            await anext(run)
+            while turns and not policy.came:
+                await anext(run)
+            await handlers.stop(other)  # in whose tab nothing runs
+            stopping = asyncio.create_task(handlers.stop(tab))
+            await asyncio.sleep(0.02)
+            assert not stopping.done()
+            shown = [part async for part in run]
+            await stopping
+            assert ["Stopped" in str(part[0]) for part in shown] == [False] * (len(shown) - 1) + [True]
+            assert shown[-1][4].visible  # the button that asks
+            assert desk.runs.gate.running == 0
+        assert policy.cancelled == policy.came == 1

@@ -11,6 +11,7 @@ from server_stubs import agent, body, frames, image, served, user
 
 from agent.server.conversation import MAX_EARLIER_CHARS, compose, read_ask
 from agent.server.earlier import tell_found
+from agent.server.files import KINDS
 from agent.server.narration import narrate
 from agent.server.requests import ChatRequest
 from graphs.episode import MAX_QUERY_CHARS
@@ -74,6 +75,16 @@ def test_a_question_that_was_not_answered_is_left_out_and_others_are_in_order():
     assert ask(*messages, user("four"), recall=False).query == "four"
 
 
+def test_an_answer_by_number_is_told_with_the_question_it_settled():
+    asked = {"role": "assistant", "content": answered(ending="asked", masks=[], frame=None, thread="0" * 32)}
+    found = {"role": "assistant", "content": answered()}
+    query = ask(user("the ring", image()), asked, user("2"), found, user("the other one")).query
+    assert query.count("asked for") == 1
+    assert 'asked for "the ring"; found in frame 2' in query
+    open_still = ask(user("the ring", image()), asked, user("the cross"), found, user("the other one")).query
+    assert 'asked for "the cross"; found in frame 2' in open_still
+
+
 def test_exchanges_about_earlier_media_are_forgotten_with_them():
     said = {"role": "assistant", "content": answered()}
     got = ask(user("one", image("data:a")), said, user("two", image("data:b")), said, user("three"))
@@ -117,7 +128,8 @@ def test_half_a_character_from_a_source_breaks_nothing():
     with served(player) as server:
         whole, streamed = server.post(asked), server.post(asked | {"stream": True})
     assert (whole.status_code, streamed.status_code) == (200, 200)
-    assert whole.json()["choices"][0]["message"]["segmentation"]["ending"] == "found"
+    found = whole.json()["choices"][0]["message"]["segmentation"]
+    assert (found["ending"], set(found["files"])) == ("found", set(KINDS))
     assert streamed.content.isascii()
     assert "data: [DONE]" in streamed.text
     assert '"error"' not in streamed.text

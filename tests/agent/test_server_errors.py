@@ -182,3 +182,8 @@ def test_a_full_disk_costs_the_files_and_not_the_answer(monkeypatch):
         message = server.post(body()).json()["choices"][0]["message"]
     assert message["segmentation"]["files"] == {}
     assert message["segmentation"]["masks"]
+
+
+def test_broken_json_is_no_fault_of_a_field(server):
+    reply = server.post(None, content=b"{", headers={"Content-Type": "application/json"})
+    assert "JSON decode error" in refused(reply, 400, "invalid_request")

@@ -1,7 +1,7 @@
 """Fields that OpenAI's protocol has and the agent makes no use of: passed over with a word, or refused by name."""
 
 import pytest
-from server_stubs import body, chunks, served
+from server_stubs import body, chunks, image, served, user
 
 SAMPLING = {
     "temperature": 0.3,
@@ -47,6 +47,12 @@ def test_unknown_fields_are_named_but_not_all_of_many(server):
     assert len(many) == 21
     assert many[-1] == "180 more fields are ignored."
     assert len("".join(many)) < 3_000
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_instructions_to_the_model_are_passed_over_and_told(server, role):
+    told = server.post(body({"role": role, "content": "Answer in French."}, user("the red square", image()))).json()
+    assert told["warnings"] == ["the system message is ignored: the policy has a prompt of its own."]
 
 
 def test_what_asks_nothing_is_not_told(server):

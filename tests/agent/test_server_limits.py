@@ -1,21 +1,27 @@
 """What keeps a server standing: key, sizes, places and lines, files that go again, and clients that leave."""
 
+import asyncio
+import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import openai
 import pytest
 from agent_stubs import agent
-from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, body, chunks, png, served
+from server_stubs import IMAGE_SCRIPT, HeldPolicy, Served, body, chunks, image, png, served, user
 
 from agent import SegmentationAgent
+from agent.server.errors import RequestError
 from agent.server.files import FileStore, new_id
+from agent.server.gate import Gate
+from agent.server.guard import Guard
+from agent.server.links import Links
 
 KEY = "a-key-of-sixteen-characters"
 CHAT = "/v1/chat/completions"
@@ -60,6 +66,20 @@ def test_every_path_asks_for_the_key(path):
             assert reply.headers["www-authenticate"] == "Bearer"
         assert server.get(path, headers={"Authorization": f"bearer {KEY}"}).status_code != 401
         assert server.get("/health").json() == {"status": "ok"}
+
+
+async def test_what_is_not_http_gets_nowhere():
+    sent, reached = [], []
+
+    async def app(*scope):
+        reached.append(scope)
+
+    async def send(message):
+        sent.append(message)
+
+    guard = Guard(app, key=KEY, links=Links(60))
+    await guard({"type": "websocket", "path": "/ui/queue", "headers": []}, None, send)
+    assert (sent, reached) == ([{"type": "websocket.close"}], [])
 
 
 def test_the_key_comes_before_the_body():
@@ -153,6 +173,59 @@ def test_the_line_is_bounded_and_says_when_to_come_back(held):
         assert first.result().status_code == 200
         assert all(chunks(one.result())[-1]["choices"][0]["finish_reason"] == "stop" for one in waiting)
         assert server.metric("segscout_runs_waiting") == server.metric("segscout_runs_in_flight") == 0
+
+
+async def test_the_line_is_as_long_as_its_last_one_is_ready_to_wait():
+    gate = Gate(1, 3, seconds=0.12)
+    async with gate.enter(), fill(gate, 3):  # nobody knows yet how long runs take
+        assert await refused(gate) == 20
+    gate = Gate(1, 3, seconds=0.12)
+    async with gate.enter():
+        await asyncio.sleep(0.05)
+    for _ in range(3):
+        with pytest.raises(asyncio.CancelledError):
+            async with gate.enter():
+                raise asyncio.CancelledError  # which tells nothing of it
+    async with gate.enter(), fill(gate, 2):
+        assert await refused(gate) == 1  # it would wait for 0.15 s
+
+
+@asynccontextmanager
+async def fill(gate: Gate, waiting: int) -> AsyncIterator[None]:
+    """Put so many in line until the block ends."""
+
+    async def wait() -> None:
+        async with gate.enter():
+            raise AssertionError("the line was not waited for")
+
+    tasks = [asyncio.create_task(wait()) for _ in range(waiting)]
+    await asyncio.sleep(0)
+    assert gate.waiting == waiting
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def refused(gate: Gate) -> int:
+    """After how many seconds one more is told to come back."""
+    with pytest.raises(RequestError) as caught:
+        async with asyncio.timeout(1), gate.enter():
+            pass
+    assert caught.value.status == 429
+    return int(caught.value.headers["Retry-After"])
+
+
+def test_all_bodies_together_have_an_end():
+    with served(body_bytes=100_000, bodies_bytes=150_000) as server, dialled(server) as sock:
+        sock.sendall(head(CHAT, "Content-Type: application/json", "Content-Length: 99999") + b" " * 90_000)
+        large = body(user("x" * 80_000))
+        eventually(lambda: server.post(large).status_code == 429)
+        reply = server.post(large)
+        assert (reply.json()["error"]["code"], reply.headers["retry-after"]) == ("busy", "10")
+        assert server.post(body()).status_code == 200
+        sock.close()
+        eventually(lambda: server.post(large).status_code == 400)  # which says that it is too long a text
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -249,6 +322,13 @@ def test_files_grow_old_and_give_way(tmp_path):
     old.close()
 
 
+def test_files_go_when_their_time_is_over_also_if_nobody_asks():
+    with served(file_seconds=0.3) as server:
+        server.post(body())
+        assert server.metric("segscout_files_bytes") > 0
+        eventually(lambda: server.metric("segscout_files_bytes") == 0)
+
+
 def put_late(store: FileStore) -> list[str]:
     """A run that was saving while the server closed leaves nothing behind."""
     store.folder(new_id()).mkdir(parents=True)
@@ -277,6 +357,15 @@ def test_an_upload_is_segmented():
             assert (bad.status_code, bad.json()["error"]["type"]) == (400, "invalid_request_error")
         broken = httpx.post(f"{server.url}/v1/segment", data={"query": "x"}, files={"file": ("a.png", b"GIF89a")})
         assert (broken.status_code, broken.json()["error"]["code"]) == (400, "media")
+        unknown = httpx.post(f"{server.url}/v1/segment", data={"query": "x"}, files={"file": ("a.png", b"no picture")})
+        assert "media-0 is neither picture nor video that can be read. Give" in unknown.json()["error"]["message"]
+
+
+def test_half_a_character_is_refused_before_its_files_are_lost():
+    asked = json.dumps(body(user("x \ud800 y", image()))).encode()
+    with served() as server:
+        reply = server.post(None, content=asked, headers={"Content-Type": "application/json"})
+        assert (reply.status_code, reply.json()["error"]["code"]) == (400, "input")
 
 
 def test_metrics_and_version():

@@ -22,6 +22,7 @@ from graphs.policies.base import Completion, Sampling
 from graphs.policies.replay import ReplayPolicy
 from tools.errors import InputError, PolicyError, SegmenterError
 from tools.image_store import ImageStore
+from tools.search.budgeted import BudgetedSearch
 from tools.segmenters.base import Frames, Prompt, Segment
 
 ANSWER = answer_turn("there", (0.1, 0.2, 0.5, 0.6), (0.2, 0.3))
@@ -275,6 +276,15 @@ async def test_a_slow_search_is_cut_off() -> None:
     assert "no answer in 0.05 s" in observations(result)[1]
 
 
+async def test_every_episode_may_send_as_many_requests() -> None:
+    search = BudgetedSearch(DictSearch({"Helsa": "The Otters won it."}), calls=1)
+    shared = context([SEARCH, OTHER, ANSWER], search=search)
+    for _ in range(2):
+        result = await run_episode(Task("the emblem", clip()), shared)
+        assert [one.claim for one in result.evidence] == ["who won the Helsa Cup"]  # the second one finds it spent
+        assert result.usage.failed_searches == 1
+
+
 async def test_bugs_in_providers_are_failures_with_a_name() -> None:
     class Buggy(DictSearch):
         async def search_text(self, query, limit):  # type: ignore[no-untyped-def]
@@ -347,7 +357,7 @@ async def test_broken_media() -> None:
     assert "frame 3" in result.failure["message"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("query", "frames"), [("", 3), ("  ", 3), ("x" * 5000, 3), ("x", 0)])
+@pytest.mark.parametrize(("query", "frames"), [("", 3), ("  ", 3), ("x" * 5000, 3), ("x \ud800", 3), ("x", 0)])
 async def test_unusable_tasks_are_refused(query: str, frames: int) -> None:
     with pytest.raises(InputError):
         await run_episode(Task(query, clip(frames)), context([ANSWER]))

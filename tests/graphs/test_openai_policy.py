@@ -1,8 +1,10 @@
 import asyncio
 import base64
+import gc
 import io
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -63,8 +65,22 @@ def test_the_picture_cache_is_safe_across_threads() -> None:
     cache = PictureCache()
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: cache.get(ref, images), range(2))
-    assert one == other
-    assert cache._chars == sum(len(uri) for uri in cache._uris.values())
+    assert one is other is cache.get(ref, images)
+
+
+def test_encoded_pictures_go_with_the_episode_that_showed_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Encoded(str):
+        __slots__ = ("__weakref__",)
+
+    monkeypatch.setattr(openai_messages, "data_uri", lambda *_: Encoded("data:,"))
+    cache, images = PictureCache(), ImageStore()
+    ref = ImageRef(images.put(np.zeros((8, 6, 3), np.uint8)), 6, 8)
+    kept = weakref.ref(cache.get(ref, images))
+    assert cache.holds(ref, images)
+    assert kept() is not None
+    del images
+    gc.collect()
+    assert kept() is None
 
 
 async def test_pictures_are_encoded_off_the_event_loop(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,16 +147,6 @@ async def test_pictures_travel_exactly_and_are_encoded_once(server: ChatServer) 
     cache = PictureCache("jpeg")
     assert cache.get(ref, images) is cache.get(ref, images)
     assert cache.get(ref, images).startswith("data:image/jpeg;")
-
-
-def test_the_picture_cache_is_bounded() -> None:
-    images = ImageStore()
-    refs = [ImageRef(images.put(np.full((64, 64, 3), i, np.uint8)), 64, 64) for i in range(9)]
-    cache = PictureCache(max_chars=1000)
-    for ref in refs:
-        cache.get(ref, images)
-    assert len(cache._uris) < 9
-    assert cache._chars == sum(map(len, cache._uris.values())) <= 1000
 
 
 # Every fault names the endpoint and the remedy.

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from tools.errors import InputError, SearchError
 from tools.search import load_search
 from tools.search.base import ImageHit, TextHit
-from tools.search.budgeted import BudgetedSearch
+from tools.search.budgeted import BudgetedSearch, RequestCount, counted_in
 from tools.search.replies import PassingSearchError, check_status
 from tools.search.retrying import RetryingSearch
 from tools.settings import Settings
@@ -116,7 +116,7 @@ async def test_a_budget_is_spent_request_by_request() -> None:
     await budgeted.search_images("q", 1)
     with pytest.raises(SearchError, match=r"3 requests .* to scripted are spent"):
         await budgeted.search_text("q", 1)
-    assert (inner.calls, budgeted.spent) == (3, 3)
+    assert inner.calls == 3
     with pytest.raises(SearchError, match="0 requests"):
         await BudgetedSearch(Scripted([HIT]), calls=0).search_text("q", 1)
 
@@ -132,14 +132,28 @@ async def test_many_at_once_neither_overspend_nor_crowd() -> None:
 
 
 def test_a_budget_serves_several_event_loops() -> None:
-    budgeted = BudgetedSearch(Scripted([HIT], seconds=0.01), calls=20, at_once=1)
+    inner = Scripted([HIT], seconds=0.01)
+    budgeted = BudgetedSearch(inner, calls=4, at_once=1)
 
     async def twice() -> None:
         await asyncio.gather(budgeted.search_text("q", 1), budgeted.search_text("q", 1))
 
     asyncio.run(twice())
     asyncio.run(twice())
-    assert budgeted.spent == 4
+    assert inner.calls == 4
+    with pytest.raises(SearchError, match="spent"):
+        asyncio.run(budgeted.search_text("q", 1))
+
+
+async def test_each_run_has_the_whole_budget() -> None:
+    inner = Scripted([HIT])
+    budgeted = BudgetedSearch(inner, calls=2)
+    for _ in range(3):
+        with counted_in(RequestCount()):
+            await asyncio.gather(*(asyncio.create_task(budgeted.search_text("q", 1)) for _ in range(2)))
+            with pytest.raises(SearchError, match="2 requests"):
+                await budgeted.search_text("q", 1)
+    assert inner.calls == 6
 
 
 @pytest.mark.parametrize("name", ["tavily", "serper"])

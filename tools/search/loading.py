@@ -44,10 +44,10 @@ def load_search(
     """Make the web search called `name`: tavily, serper or duckduckgo.
 
     Pictures that are found are kept in `folder`, and recordings, if `cache` is not off; on `replay` neither a key nor
-    the provider's library is needed, and nothing is sent. At most `calls` requests are sent, `at_once` at a time.
-    With `read_pages`, the pages of the texts found are read, too, at no cost but time. `options` are the provider's:
-    depth (tavily); country, language (serper); engine, region (duckduckgo). Raises InputError for an unknown name or
-    option, a missing key, or a missing library, named with its extra.
+    the provider's library is needed, and nothing is sent. A run sends at most `calls` requests, and all together
+    `at_once` at a time. With `read_pages`, the pages of the texts found are read, too, at no cost but time. `options`
+    are the provider's: depth (tavily); country, language (serper); engine, region (duckduckgo). Raises InputError for
+    an unknown name or option, a missing key, or a missing library, named with its extra.
     """
     known = PROVIDERS.get(name)
     if known is None:
