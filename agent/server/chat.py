@@ -20,7 +20,7 @@ from agent.server.replies import ChatReply, ModelReply, ModelsReply, Responses
 from agent.server.requests import MODEL, ChatRequest
 from agent.server.runs import Finished, Run, Runs
 from agent.server.sources import open_sources
-from agent.server.streaming import DONE, Put, RunStream, event
+from agent.server.streaming import DONE, Opening, Put, RunStream, event
 from agent.server.wire import JSONReply
 from tools.errors import SegscoutError, boundary
 
@@ -71,13 +71,14 @@ def chat_routes(runs: Runs) -> APIRouter:
         ask = read_ask(asked.messages, pictures=settings.pictures, recall=settings.recall)
         opener = partial(open_sources, ask.urls, fetcher=settings.fetcher, limits=settings.media)
         opened = runs.open(ask.query, ask.question, opener, ask.thread_id, ask.choice)
-        run = await while_connected(request, opened)
         urls_of = partial(runs.file_urls, base=base_url(request))
         completion = Completion(asked.warnings())
         if asked.stream:
-            produce = partial(_stream, run, completion, urls_of, asked.include_usage)
-            return RunStream(run, produce, ping_seconds=settings.ping_seconds)
-        async with run:
+            opening = Opening(opened, settings.ping_seconds)
+            await while_connected(request, opening.begin())
+            produce = partial(_stream, opening, completion, urls_of, asked.include_usage)
+            return RunStream(opening, produce, ping_seconds=settings.ping_seconds)
+        async with await while_connected(request, opened) as run:
             return JSONReply(await while_connected(request, _whole(run, completion, urls_of)))
 
     return router
@@ -101,7 +102,7 @@ async def _whole(run: Run, completion: Completion, urls_of: FileUrls) -> dict[st
     )
 
 
-async def _stream(run: Run, completion: Completion, urls_of: FileUrls, include_usage: bool, put: Put) -> None:
+async def _stream(opening: Opening, completion: Completion, urls_of: FileUrls, include_usage: bool, put: Put) -> None:
     """Put the reply as events: role, reasoning as it happens, content, masks, cost; an error ends it in their place."""
     usage = {"usage": None} if include_usage else {}
 
@@ -111,17 +112,18 @@ async def _stream(run: Run, completion: Completion, urls_of: FileUrls, include_u
     put(event(completion.first_chunk() | usage))
     try:
         with boundary(SegscoutError, "the answer could not be told", remedy="Report it."):
-            async for item in run.watch():
-                if not isinstance(item, Finished):
-                    if told := narrate(item):
-                        say(reasoned(told))
-                    continue
-                result, urls = item.result, urls_of(item)
-                for piece in answer_text(result, urls):
-                    say({"content": piece})
-                say({"segmentation": segmentation_of(result, urls)}, finish_reason(result))
-                if include_usage:
-                    put(event(completion.cost(result)))
+            async with await opening.run() as run:
+                async for item in run.watch():
+                    if not isinstance(item, Finished):
+                        if told := narrate(item):
+                            say(reasoned(told))
+                        continue
+                    result, urls = item.result, urls_of(item)
+                    for piece in answer_text(result, urls):
+                        say({"content": piece})
+                    say({"segmentation": segmentation_of(result, urls)}, finish_reason(result))
+                    if include_usage:
+                        put(event(completion.cost(result)))
     except SegscoutError as error:
         log_error(error)
         put(event(error_body(error)))

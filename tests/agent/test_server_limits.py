@@ -175,19 +175,21 @@ def test_the_line_is_bounded_and_says_when_to_come_back(held):
         assert server.metric("segscout_runs_waiting") == server.metric("segscout_runs_in_flight") == 0
 
 
-async def test_the_line_is_as_long_as_its_last_one_is_ready_to_wait():
-    gate = Gate(1, 3, seconds=0.12)
+async def test_the_line_is_as_long_as_its_last_one_is_ready_to_wait(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("agent.server.gate.monotonic", lambda: now)
+    gate = Gate(1, 3, seconds=120)
     async with gate.enter(), fill(gate, 3):  # nobody knows yet how long runs take
         assert await refused(gate) == 20
-    gate = Gate(1, 3, seconds=0.12)
+    gate = Gate(1, 3, seconds=120)
     async with gate.enter():
-        await asyncio.sleep(0.05)
+        now = 50.0
     for _ in range(3):
         with pytest.raises(asyncio.CancelledError):
             async with gate.enter():
                 raise asyncio.CancelledError  # which tells nothing of it
     async with gate.enter(), fill(gate, 2):
-        assert await refused(gate) == 1  # it would wait for 0.15 s
+        assert await refused(gate) == 120  # it would wait for 150 s, but is never told more than two minutes
 
 
 @asynccontextmanager
@@ -274,6 +276,42 @@ def test_a_stream_in_which_nothing_happens_says_that_it_lives(held):
         held.go.clear()
         threading.Timer(0.2, held.go.set).start()
         assert list(server.client().chat.completions.create(**body(stream=True)))[-1].choices[0].finish_reason == "stop"
+
+
+def test_a_stream_says_that_it_lives_while_it_waits_for_its_place(held):
+    with served(holding(held), running=1, waiting=1, ping_seconds=0.05) as server, ThreadPoolExecutor(1) as pool:
+        with releasing(held):
+            first = pool.submit(server.post, body())
+            eventually(lambda: held.came == 1)
+            with httpx.stream("POST", f"{server.url}{CHAT}", json=body(stream=True)) as reply:
+                lines = reply.iter_lines()
+                assert reply.status_code == 200
+                while next(lines) != ": working":
+                    pass
+                assert server.metric("segscout_runs_waiting") == 1
+                assert server.post(body(stream=True)).status_code == 429
+                held.go.set()
+                assert "[DONE]" in list(lines)[-2]
+        assert first.result().status_code == 200
+        assert server.metric("segscout_runs_in_flight") == 0
+
+
+def test_what_is_refused_after_the_wait_is_told_in_the_stream(held):
+    broken = body(user("x", image("data:image/png;base64,AAAA")), stream=True)
+    with served(holding(held), running=1, waiting=1, ping_seconds=0.05) as server, ThreadPoolExecutor(1) as pool:
+        with releasing(held):
+            first = pool.submit(server.post, body())
+            eventually(lambda: held.came == 1)
+            with httpx.stream("POST", f"{server.url}{CHAT}", json=broken) as reply:
+                lines = reply.iter_lines()
+                while next(lines) != ": working":
+                    pass
+                held.go.set()
+                events = [line for line in lines if line.startswith("data: ")]
+        assert first.result().status_code == 200
+        assert json.loads(events[-2].removeprefix("data: "))["error"]["code"] == "media"
+        assert events[-1] == "data: [DONE]"
+        assert server.metric("segscout_runs_in_flight") == 0
 
 
 def test_files_are_found_by_their_exact_address_alone():
