@@ -15,9 +15,11 @@ from evals.display import emblems_tables, tables
 from evals.emblems.names import Split
 from evals.emblems.summary import summarise as summarise_emblems
 from evals.progress import score_bar
-from evals.runs.evaluation import Summary, evaluate
+from evals.report.command import report
+from evals.runs.evaluation import evaluate
 from evals.runs.local import LocalEngine
 from evals.runs.spec import NO_SEARCH, RunSpec
+from evals.runs.summary import Summary
 from evals.runs.table import check_arrow
 from evals.runs.work import Engine
 from tools.errors import InputError, SegscoutError
@@ -113,6 +115,7 @@ def _how(summary: Summary) -> dict[str, Any]:
 
 for _name in NAMES:
     app.command(_name)(benchmark)
+app.command()(report)
 
 
 def main() -> None:

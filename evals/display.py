@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from evals.runs.evaluation import Summary
+from evals.runs.summary import Summary
 
 
 def tables(summary: Summary) -> tuple[Table | str, ...]:

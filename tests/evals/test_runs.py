@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from evals.benchmarks import open_benchmark
 from evals.benchmarks.base import Cut, Row, row_from_plain
-from evals.runs.evaluation import EvaluationWork, Summary, evaluate, run_sample
+from evals.runs.evaluation import EvaluationWork, evaluate, run_sample
 from evals.runs.journal import Journal
 from evals.runs.local import LocalEngine
 from evals.runs.spec import RunSpec
+from evals.runs.summary import Summary
 from evals.runs.work import PlainRow, Play, Work
 from tools.errors import InputError
 
