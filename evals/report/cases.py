@@ -9,8 +9,9 @@ from evals.report.pictures import draw_case, encode_webp
 from graphs.masks import decode_rle
 from tools.errors import EvaluationError, SegscoutError, boundary
 
-_EACH = 8
-_LAST_WORDS = 600
+_EACH = 6
+_FIRST, _LAST = 220, 160
+"""How many characters are shown of a long turn: its beginning, and its end, which has the answer."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Case:
 
     @property
     def last_words(self) -> str:
-        """What the policy said in its last turn, cut to a length that can be read."""
+        """What the policy said in its last turn; of a long one the middle is left out."""
         said = self.row.said[-1] if self.row.said else ""
-        return said if len(said) <= _LAST_WORDS else said[: _LAST_WORDS - 1] + "…"
+        return said if len(said) <= _FIRST + _LAST else f"{said[:_FIRST]} … {said[-_LAST:]}"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Choice:
     """Some cases, and what they were chosen by."""
 
     title: str
+    rule: str
     cases: tuple[Case, ...]
 
 
 def choose_cases(rows: Sequence[Row], benchmark: Benchmark | None) -> tuple[Choice, ...]:
-    """Choose at most 24 rows, none twice, and load their pictures; without a benchmark there are none.
+    """Choose at most 18 rows, none twice, and load their pictures; without a benchmark there are none.
 
     Among equals a wrong answer is worse than none, since it can be looked at, and the best have a mask.
     """
@@ -51,14 +53,14 @@ def choose_cases(rows: Sequence[Row], benchmark: Benchmark | None) -> tuple[Choi
     middle = sorted(range(len(rows)), key=lambda place: (abs(2 * place - len(rows) + 1), place))
     taken: set[int] = set()
 
-    def take(title: str, some: Sequence[Row], most: int) -> Choice:
-        chosen = [row for row in some if row.index not in taken][:most]
+    def take(title: str, rule: str, some: Sequence[Row]) -> Choice:
+        chosen = [row for row in some if row.index not in taken][:each]
         taken.update(row.index for row in chosen)
-        return Choice(title, tuple(_case(row, benchmark) for row in chosen))
+        return Choice(title, rule, tuple(_case(row, benchmark) for row in chosen))
 
-    worst = take("Worst", by_score, each)
-    top = take("Best", best, each)
-    median = take("Around the median", [by_score[place] for place in middle], each)
+    worst = take("Worst", "The lowest scores; among equals, wrong answers before missing ones.", by_score)
+    top = take("Best", "The highest scores of answers with a mask, then of others.", best)
+    median = take("Median", "In the middle of all scores.", [by_score[place] for place in middle])
     return tuple(choice for choice in (worst, median, top) if choice.cases)
 
 

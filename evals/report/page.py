@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def render_page(summary: Summary, rows: Sequence[Row], benchmark: Benchmark | No
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
         summary=summary,
         finished=datetime.fromisoformat(summary.finished),
-        how=_how(summary.spec),
+        how=_how(summary.spec, any(row.query for row in rows)),
         spent=_spent(rows),
         comparison=comparison,
         intervals=draw_intervals(comparison),
@@ -56,27 +57,23 @@ def render_page(summary: Summary, rows: Sequence[Row], benchmark: Benchmark | No
     )
 
 
-def _how(spec: RunSpec) -> dict[str, str]:
-    """Return what the numbers were measured with, by name; what does not apply is left out."""
-    profile = profile_for(spec.policy, spec.profile)
-    own = {None: "what the benchmark brings", NO_SEARCH: "none"}
-    told = {
-        "policy": without_credentials(spec.policy),
-        "model": spec.model,
-        "checkpoint": spec.checkpoint,
-        "profile": profile.name,
-        "dialect": profile.dialect,
-        "segmenter": spec.segmenter,
-        "SAM 2": spec.sam2_model,
-        "search": "knowledge base" if spec.kb else own.get(spec.search, spec.search),
-        "knowledge base": spec.kb,
-        "search cache": None if spec.search_cache == "off" else spec.search_cache,
-        "reasoning first": "no" if spec.reasoning == "off" else None,
-        "seed": str(spec.seed),
-        "data": spec.data,
-        "device": spec.device,
+def _how(spec: RunSpec, queries: bool) -> dict[str, str]:
+    """Return what the numbers were measured with, by name; of the rest only what differs from its default.
+
+    Profile and dialect are the agent's, which is asked queries; what labels whole pictures has neither.
+    """
+    shown = replace(spec, policy=without_credentials(spec.policy))
+    told = {"policy": shown.policy}
+    if queries:
+        profile = profile_for(spec.policy, spec.profile)
+        told |= {"profile": profile.name, "dialect": profile.dialect}
+    search = spec.search or ("kb" if spec.kb else "what the benchmark brings")
+    told |= {"segmenter": spec.segmenter, "search": "none" if search == NO_SEARCH else search, "seed": str(spec.seed)}
+    return told | {
+        field.name.replace("_", " "): str(value)
+        for field in fields(shown)
+        if field.name not in ("benchmark", "search") and (value := getattr(shown, field.name)) != field.default
     }
-    return {name: value for name, value in told.items() if value is not None}
 
 
 def _spent(rows: Sequence[Row]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ ANSWERED = (230, 159, 0)
 TRUE = (86, 180, 233)
 _SMALLEST, _LARGEST = 320, 480
 _CASING = (0, 0, 0)
-_DASH = 7.0
+_DASH = 9.0
 _SHIFT = 4
 """Bits of a pixel's fraction that OpenCV draws with."""
 
@@ -75,5 +75,5 @@ def _dashes(line: Points) -> list[Points]:
 def _draw(canvas: Image, lines: Sequence[Points], colour: tuple[int, int, int]) -> None:
     """Draw lines in a colour over a dark casing that sets them off from any picture; in place."""
     fixed = [np.round(line * 2**_SHIFT).astype(np.int32).reshape(-1, 1, 2) for line in lines]
-    for stroke, width in ((_CASING, 4), (colour, 2)):
+    for stroke, width in ((_CASING, 5), (colour, 3)):
         cv2.polylines(canvas, fixed, False, stroke, width, cv2.LINE_AA, _SHIFT)

@@ -17,6 +17,7 @@ def command_of(spec: RunSpec) -> str:
         value = getattr(shown, field.name)
         if field.name == "benchmark" or value == field.default:
             continue
-        switch = _SWITCHES.get((field.name, value))
-        words += [switch] if switch else [f"--{field.name.replace('_', '-')}", str(value)]
+        option = f"--{field.name.replace('_', '-')}"
+        switch = _SWITCHES.get((field.name, value), option if value is True else "")
+        words += [switch] if switch else [option, str(value)]
     return shlex.join(words)

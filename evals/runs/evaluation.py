@@ -91,13 +91,14 @@ def _unwatched(what: str, total: int, done: int) -> AbstractContextManager[Calla
 
 async def run_sample(benchmark: Benchmark, run: RunSample, index: int) -> Row:
     """Run one sample; one that cannot be read or scored is a row of a failure."""
+    remedy = "Check its files; else it is a fault of ours."
     try:
-        with boundary(
-            EvaluationError, f"sample {index} could not be scored", remedy="Check its files; else the fault is ours."
-        ):
+        with boundary(EvaluationError, f"sample {index} could not be scored", remedy=remedy):
             return await run(index)
     except SegscoutError as error:
-        scores = benchmark.failure(index)
-        return Row(
-            index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores
-        )
+        return _failure(benchmark, index, error)
+
+
+def _failure(benchmark: Benchmark, index: int, error: SegscoutError) -> Row:
+    scores = benchmark.failure(index)
+    return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)

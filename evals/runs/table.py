@@ -12,7 +12,8 @@ from evals.benchmarks.base import Row
 from tools.errors import InputError, boundary
 
 _PLAIN = (
-    "index", "id", "query", "group", "ending", "error", "message", "score", "seconds", "turns", "searches", "frame",
+    "index", "id", "query", "group", "ending", "error", "message",
+    "score", "seconds", "turns", "searches", "frame",
 )  # fmt: skip
 
 

@@ -45,8 +45,11 @@ class ReferringScorer:
         return overlap.iou(self.empty_union), scores
 
     def measure(self, rows: Sequence[Row]) -> list[Measure]:
-        """Compute gIoU, cIoU and the share of IoUs above 0.5, of all samples and of each group."""
-        groups = sorted({row.group for row in rows if row.group})  # a sample that could not be read has none
+        """Compute gIoU, cIoU and the share of IoUs above 0.5, of all samples and of each group.
+
+        What could not be read has no group, and counts among all.
+        """
+        groups = sorted({row.group for row in rows} - {""})
         some = self._measure(rows, "")
         for group in groups if len(groups) > 1 else []:
             some += self._measure([row for row in rows if row.group == group], group)
