@@ -101,8 +101,11 @@ def test_a_run_is_kept_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (again.n, again.done) == (12, 7)
     assert [untimed(row) for row in same] == [untimed(row) for row in rows]
     assert again.measures == whole.measures
+    report = (half / "report.html").read_bytes()
     nothing, _ = run(folder=half)
     assert nothing.done == 0
+    assert (half / "report.html").read_bytes() == report
+    assert nothing.finished == again.finished
     table = pq.read_table(half / "rows.parquet")
     assert table["id"].to_pylist() == [row.id for row in rows]
     assert table["score.iou"].to_pylist() == [row.scores["iou"] for row in rows]
