@@ -53,7 +53,7 @@ def draw_intervals(comparison: Comparison) -> Intervals:
     for place, column in enumerate(comparison.columns):
         wanted = [line for line in comparison.lines if place == 0 or not line.ours or not line.label]
         strips = tuple(Strip(line, cell) for line in wanted if (cell := line.cells[place]) is not None)
-        measures.append((column, strips))
+        measures += [(column, strips)] if strips else []
     cells = [strip.cell for _, strips in measures for strip in strips]
     return Intervals(
         _axis_over([value for cell in cells for value in (cell.value, *(cell.ci95 or ()))]), tuple(measures)

@@ -1,5 +1,6 @@
 """The report in a real browser: it shows itself, wants nothing from anybody, and fits a phone."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from headless_browser import DESKTOP, PHONE, chromium, wider_than_screen
 from report_stubs import HOSTILE, write_data, write_run
 
 from evals.report.folder import report_folder
+from evals.runs.evaluation import SUMMARY
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +19,17 @@ def browser() -> Iterator[Any]:
         yield started
 
 
+def add_measures(path: Path) -> None:
+    """Let a run have more measures than a phone has room for."""
+    plain = json.loads(path.read_text())
+    plain["measures"] += [plain["measures"][0] | {"name": f"measure {number}"} for number in range(12)]
+    path.write_text(json.dumps(plain))
+
+
 @pytest.mark.slow
 def test_the_report_shows_itself_and_wants_nothing_from_anybody(browser: Any, tmp_path: Path) -> None:
     write_run(tmp_path / "run", write_data(tmp_path / "data"))
+    add_measures(tmp_path / "run" / SUMMARY)
     address = report_folder(tmp_path / "run")[0].as_uri()
     grounds = set()
     for (width, height), scheme in ((DESKTOP, "light"), (PHONE, "dark")):

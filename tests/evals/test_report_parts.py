@@ -78,7 +78,10 @@ def test_cases_are_the_worst_and_the_best_and_none_twice(rows: list[Row]) -> Non
     assert len(every) >= min(len(rows), 16)
     rest = [row for row in rows if row.index not in every]
     assert all(row.score >= chosen[0][-1].score for row in rest)
-    assert all(row.score <= chosen[-1][0].score or not row.cuts for row in rest)
+    if len(chosen) > 1:
+        best, others = chosen[-1], [*rest, *(chosen[1] if len(chosen) > 2 else [])]
+        assert all(row.cuts for row in best) or not any(row.cuts for row in others)
+        assert all(row.score <= best[-1].score for row in others if row.cuts)
 
 
 @given(ROWS)
@@ -118,6 +121,14 @@ def test_errors_are_marked_as_better_the_lower_they_are_and_notes_come_once() ->
     assert comparison.notes == ("paper: other split", "paper")
     told = [[None if cell is None else (cell.value, cell.note) for cell in line.cells] for line in comparison.lines]
     assert told == [[(0.8, None), (0.04, None)], [(0.85, 1), (0.03, 1)], [(0.9, 2), None]]
+
+
+def test_the_picture_of_intervals_has_all_groups_of_the_leading_measure_only() -> None:
+    ours = [Measure("J&F", 0.5, 5), Measure("J", 0.4, 5)]
+    grouped = [Measure(name, 0.3, 2, group="one-hop") for name in ("J&F", "J", "F")]
+    drawn = draw_intervals(compare([*ours, *grouped], [Published("A", "", "J", 0.6, "paper")]))
+    shown = [(column.name, [strip.line.label for strip in strips]) for column, strips in drawn.measures]
+    assert shown == [("J&F", ["", "one-hop"]), ("J", ["", "A"])]
 
 
 def test_a_terminal_of_80_columns_shows_every_number_on_one_line(tmp_path) -> None:
