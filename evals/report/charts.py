@@ -48,11 +48,15 @@ class Intervals:
 
 
 def draw_intervals(comparison: Comparison) -> Intervals:
-    """Lay out all measures over all samples, the groups of the first one, and what others published."""
+    """Lay out all measures over all samples, the groups of the first one, and what others published.
+
+    A measure that is undefined (NaN) has no place on an axis.
+    """
     measures = []
     for place, column in enumerate(comparison.columns):
         wanted = [line for line in comparison.lines if place == 0 or not line.ours or not line.label]
-        strips = tuple(Strip(line, cell) for line in wanted if (cell := line.cells[place]) is not None)
+        cells = [(line, line.cells[place]) for line in wanted]
+        strips = tuple(Strip(line, cell) for line, cell in cells if cell is not None and math.isfinite(cell.value))
         measures += [(column, strips)] if strips else []
     cells = [strip.cell for _, strips in measures for strip in strips]
     return Intervals(
@@ -84,5 +88,5 @@ def draw_histogram(rows: Sequence[Row]) -> tuple[Bar, ...]:
 
 
 def _axis_over(values: Sequence[float]) -> Axis:
-    low, high = math.floor(10 * min(values)), math.ceil(10 * max(values))
+    low, high = math.floor(10 * min(values, default=0)), math.ceil(10 * max(values, default=1))
     return Axis(min(low, high - 2), high) if high >= 2 else Axis(0, 2)

@@ -129,6 +129,8 @@ def test_the_picture_of_intervals_has_all_groups_of_the_leading_measure_only() -
     drawn = draw_intervals(compare([*ours, *grouped], [Published("A", "", "J", 0.6, "paper")]))
     shown = [(column.name, [strip.line.label for strip in strips]) for column, strips in drawn.measures]
     assert shown == [("J&F", ["", "one-hop"]), ("J", ["", "A"])]
+    undefined = draw_intervals(compare([Measure("PQ", float("nan"), 5)], []))
+    assert (undefined.measures, undefined.axis.ticks[0], undefined.axis.ticks[-1]) == ((), 0, 1)
 
 
 def test_a_terminal_of_80_columns_shows_every_number_on_one_line(tmp_path) -> None:
