@@ -58,10 +58,9 @@ def draw_intervals(comparison: Comparison) -> Intervals:
         cells = [(line, line.cells[place]) for line in wanted]
         strips = tuple(Strip(line, cell) for line, cell in cells if cell is not None and math.isfinite(cell.value))
         measures += [(column, strips)] if strips else []
-    cells = [strip.cell for _, strips in measures for strip in strips]
-    return Intervals(
-        _axis_over([value for cell in cells for value in (cell.value, *(cell.ci95 or ()))]), tuple(measures)
-    )
+    drawn = [strip.cell for _, strips in measures for strip in strips]
+    values = [value for cell in drawn for value in (cell.value, *(cell.ci95 or ()))]
+    return Intervals(_axis_over(values), tuple(measures))
 
 
 @dataclass(frozen=True)
