@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from evals.benchmarks import NAMES
 from evals.benchmarks.emblems import record_of
@@ -15,9 +16,11 @@ from evals.display import emblems_tables, tables
 from evals.emblems.names import Split
 from evals.emblems.summary import summarise as summarise_emblems
 from evals.progress import score_bar
-from evals.runs.evaluation import Summary, evaluate
+from evals.report.command import report
+from evals.runs.evaluation import REPORT, evaluate
 from evals.runs.local import LocalEngine
 from evals.runs.spec import NO_SEARCH, RunSpec
+from evals.runs.summary import Summary
 from evals.runs.table import check_arrow
 from evals.runs.work import Engine
 from tools.errors import InputError, SegscoutError
@@ -91,12 +94,13 @@ async def _run(spec: RunSpec, engine: Engine, out: Path | None) -> tuple[dict[st
     if out is not None:
         check_arrow()
     summary, rows = await evaluate(spec, engine, folder=out, watch=score_bar)
+    kept = () if out is None else (Text(f"report: {out / REPORT}"),)
     if spec.benchmark != "emblems":
-        return summary.to_plain(), tables(summary)
+        return summary.to_plain(), (*tables(summary), *kept)
     records = [record_of(row) for row in rows]
     split = cast(Split, spec.split or "test")
     plain = summarise_emblems(records, split=split, seed=spec.seed, search=spec.search != NO_SEARCH)
-    return plain | _how(summary), emblems_tables(plain)
+    return plain | _how(summary), (*emblems_tables(plain), *kept)
 
 
 def _how(summary: Summary) -> dict[str, Any]:
@@ -113,6 +117,7 @@ def _how(summary: Summary) -> dict[str, Any]:
 
 for _name in NAMES:
     app.command(_name)(benchmark)
+app.command()(report)
 
 
 def main() -> None:

@@ -3,26 +3,36 @@
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
-from evals.runs.evaluation import Summary
+from evals.report.comparison import Cell, Line, compare
+from evals.runs.summary import Summary
 
 
-def tables(summary: Summary) -> tuple[Table | str, ...]:
-    """Return the measures of a run, numbers of others beside them, what failed, and how it counts."""
+def tables(summary: Summary) -> tuple[Table | Text | str, ...]:
+    """Return each measure of a run with numbers of others below it, what failed, and how it counts."""
+    comparison = compare(summary.measures, summary.published)
     table = Table("measure", "of", "n", "value", "95 %", title=summary.title)
-    for measure in summary.measures:
-        interval = "" if measure.ci95 is None else "{:.3f} to {:.3f}".format(*measure.ci95)
-        table.add_row(measure.name, measure.group or "all", str(measure.n), f"{measure.value:.3f}", interval)
-    shown: list[Table | str] = [table]
-    if summary.published:
-        others = Table("published", "measure", "value", "by", "mind")
-        for one in summary.published:
-            others.add_row(one.system, one.measure, f"{one.value:.3f}", one.source, one.caveat)
-        shown.append(others)
+    for place, column in enumerate(comparison.columns):
+        name = column.name if column.higher_is_better else f"{column.name} ↓"
+        for line in comparison.lines:
+            if (cell := line.cells[place]) is not None:
+                table.add_row(name, *_cells(line, cell))
+                name = ""
+        table.add_section()
+    shown: list[Table | Text | str] = [table]
+    shown += [Text(f"[{number}] {note}") for number, note in enumerate(comparison.notes, 1)]
     if summary.errors:
         told = ", ".join(f"{number} {error}" for error, number in summary.errors.items())
         shown.append(f"without an answer: {told}")
     return *shown, summary.counts
+
+
+def _cells(line: Line, cell: Cell) -> tuple[Text, str, str, str]:
+    """Return who a value is of, over how many samples, the value, and its interval."""
+    of = (f"  {line.label}" if line.label else "this run") if line.ours else f"{line.label} [{cell.note}]"
+    interval = "" if cell.ci95 is None else "{:.3f} to {:.3f}".format(*cell.ci95)
+    return Text(of), "" if cell.n is None else str(cell.n), f"{cell.value:.3f}", interval
 
 
 def emblems_tables(summary: dict[str, Any]) -> tuple[Table, str]:

@@ -1,25 +1,24 @@
 """Evaluate a benchmark: run what is not yet done, keep every row, and sum them up."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from time import perf_counter
-from typing import Any
 
 from evals.benchmarks import open_benchmark
-from evals.benchmarks.base import Benchmark, Measure, Published, Row, RunSample, row_from_plain
+from evals.benchmarks.base import Benchmark, Row, RunSample, row_from_plain
+from evals.report.writing import write_report
 from evals.runs.journal import Journal
 from evals.runs.spec import RunSpec
+from evals.runs.summary import Summary, summarise
 from evals.runs.table import write_rows
-from evals.runs.versions import versions
-from evals.runs.work import Engine, Play, PlainRow
+from evals.runs.work import Engine, PlainRow, Play
 from tools.errors import EvaluationError, InputError, SegscoutError, boundary
 
-ROWS, TABLE, SUMMARY = "rows.jsonl", "rows.parquet", "summary.json"
+ROWS, TABLE, SUMMARY, REPORT = "rows.jsonl", "rows.parquet", "summary.json", "report.html"
 
 
 Watch = Callable[[str, int, int], AbstractContextManager[Callable[[float], None]]]
@@ -43,38 +42,15 @@ class EvaluationWork:
         return play
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What a run came to: measures over `n` samples, `done` of them in this process and the others before."""
-
-    title: str
-    counts: str
-    spec: RunSpec
-    n: int
-    done: int
-    measures: Sequence[Measure]
-    published: Sequence[Published]
-    errors: dict[str, int]
-    """Samples without an answer, by what kept it from coming."""
-    median_seconds: float
-    wall_seconds: float
-    engine: str
-    versions: dict[str, str]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
-        return asdict(self)
-
-
 async def evaluate(
     spec: RunSpec, engine: Engine, *, folder: Path | None = None, watch: Watch | None = None
 ) -> tuple[Summary, list[Row]]:
     """Run a benchmark and return its summary and its rows in order; a sample that fails is a row of a failure.
 
     With a `folder`, rows are kept there as they come and a later call goes on with them; at the end there are a
-    Parquet file of them and the summary as JSON. `watch` is given
-    the title, the number of samples and how many are done, and then the score of each row as it comes. Raises InputError for a
-    benchmark or folder that cannot be used, and what `prepare` raises.
+    Parquet file of them, the summary as JSON and a report to read. `watch` is given the title, the number of samples
+    and how many are done, and then the score of each row as it comes. Raises InputError for a benchmark or folder that
+    cannot be used, and what `prepare` raises.
     """
     benchmark = open_benchmark(spec)
     if not len(benchmark):
@@ -92,12 +68,21 @@ async def evaluate(
                 show(row["score"])
         wall = perf_counter() - start
         rows = [row_from_plain(plain[index]) for index in sorted(plain)]
-        summary = summarise(benchmark, spec, rows, done=len(todo), wall=wall, engine=engine.name)
+        summary = summarise(
+            benchmark, spec, rows, done=len(todo), wall=wall, finished=_finished(folder), engine=engine.name
+        )
         if folder is not None:
             write_rows(rows, folder / TABLE, summary.to_plain())
             with boundary(InputError, f"{folder} cannot be written", remedy="Check the room on its disk."):
                 (folder / SUMMARY).write_text(json.dumps(summary.to_plain(), indent=2) + "\n", encoding="utf-8")
+            write_report(folder / REPORT, summary, rows, benchmark)
     return summary, rows
+
+
+def _finished(folder: Path | None) -> str:
+    """Return when the last row came; by the file, so that going on with a run that is complete changes nothing."""
+    when = datetime.now(UTC) if folder is None else datetime.fromtimestamp((folder / ROWS).stat().st_mtime, UTC)
+    return when.isoformat(timespec="seconds")
 
 
 def _unwatched(what: str, total: int, done: int) -> AbstractContextManager[Callable[[float], None]]:
@@ -106,31 +91,14 @@ def _unwatched(what: str, total: int, done: int) -> AbstractContextManager[Calla
 
 async def run_sample(benchmark: Benchmark, run: RunSample, index: int) -> Row:
     """Run one sample; one that cannot be read or scored is a row of a failure."""
+    remedy = "Check its files; else it is a fault of ours."
     try:
-        with boundary(
-            EvaluationError, f"sample {index} could not be scored", remedy="Check its files; else it is a fault of ours."
-        ):
+        with boundary(EvaluationError, f"sample {index} could not be scored", remedy=remedy):
             return await run(index)
     except SegscoutError as error:
-        scores = benchmark.failure(index)
-        return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)
+        return _failure(benchmark, index, error)
 
 
-def summarise(
-    benchmark: Benchmark, spec: RunSpec, rows: Sequence[Row], *, done: int, wall: float, engine: str
-) -> Summary:
-    """Sum up at least one row."""
-    return Summary(
-        title=benchmark.title,
-        counts=benchmark.counts,
-        spec=spec,
-        n=len(rows),
-        done=done,
-        measures=benchmark.measure(rows),
-        published=benchmark.published,
-        errors=dict(Counter(row.error for row in rows if row.error).most_common()),
-        median_seconds=round(median(row.seconds for row in rows), 4),
-        wall_seconds=round(wall, 3),
-        engine=engine,
-        versions=versions(),
-    )
+def _failure(benchmark: Benchmark, index: int, error: SegscoutError) -> Row:
+    scores = benchmark.failure(index)
+    return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)

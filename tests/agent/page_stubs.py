@@ -5,22 +5,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 from agent_stubs import HEIGHT, WIDTH, square
+from headless_browser import DESKTOP
 from server_stubs import HeldPolicy, Served, served
 
 from agent import SegmentationAgent
-
-CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = ("no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking")
-_MORE_FLAGS = ("disable-component-update", "disable-sync")
-DESKTOP, PHONE = (1280, 900), (390, 844)
-
 
 _reached: list[list[str]] = []
 
@@ -55,21 +49,6 @@ def page_served(player: SegmentationAgent | None = None, **settings: Any) -> Ite
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """A headless browser; skips where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    flags = [f"--{flag}" for flag in _FLAGS + _MORE_FLAGS]
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=flags, headless=True)
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
-@contextmanager
 def tab(browser: Any, url: str, size: tuple[int, int] = DESKTOP) -> Iterator[Any]:
     """A tab that shows the page, whose addresses asked for are in `page.asked`."""
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True)
@@ -99,11 +78,6 @@ def drop(page: Any, name: str, data: bytes) -> None:
 def picture_of(page: Any, selector: str) -> np.ndarray:
     """What the screen shows of an element, RGB uint8 (height, width, 3)."""
     return np.asarray(PIL.Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB"))
-
-
-def wider_than_screen(page: Any) -> int:
-    """By how many pixels the page must be scrolled sideways to see all of it."""
-    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from agent_stubs import FRAMES, script, write_clip
 from graph_stubs import BoxSegmenter, DictSearch
+from headless_browser import PHONE, chromium, wider_than_screen
 from page_stubs import (
-    PHONE,
     SteppedPolicy,
     box_mask,
     choose,
-    chromium,
     drop,
     hosts_reached,
     on_screen,
@@ -25,7 +24,6 @@ from page_stubs import (
     picture_of,
     tab,
     wait_until,
-    wider_than_screen,
 )
 from pycocotools import mask as coco
 from scipy.ndimage import minimum_filter

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from evals.benchmarks import open_benchmark
 from evals.benchmarks.base import Cut, Row, row_from_plain
-from evals.runs.evaluation import EvaluationWork, Summary, evaluate, run_sample
+from evals.runs.evaluation import EvaluationWork, evaluate, run_sample
 from evals.runs.journal import Journal
 from evals.runs.local import LocalEngine
 from evals.runs.spec import RunSpec
+from evals.runs.summary import Summary
 from evals.runs.work import PlainRow, Play, Work
 from tools.errors import InputError
 
@@ -100,8 +101,11 @@ def test_a_run_is_kept_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert (again.n, again.done) == (12, 7)
     assert [untimed(row) for row in same] == [untimed(row) for row in rows]
     assert again.measures == whole.measures
+    report = (half / "report.html").read_bytes()
     nothing, _ = run(folder=half)
     assert nothing.done == 0
+    assert (half / "report.html").read_bytes() == report
+    assert nothing.finished == again.finished
     table = pq.read_table(half / "rows.parquet")
     assert table["id"].to_pylist() == [row.id for row in rows]
     assert table["score.iou"].to_pylist() == [row.scores["iou"] for row in rows]
