@@ -3,9 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from evals.benchmarks.a_150 import open_a_150
+from evals.benchmarks.a_847 import open_a_847
+from evals.benchmarks.ade_panoptic import open_ade_panoptic
 from evals.benchmarks.base import Benchmark
+from evals.benchmarks.camvid import open_camvid
 from evals.benchmarks.emblems import open_emblems
+from evals.benchmarks.emblems_semantic import open_emblems_semantic
 from evals.benchmarks.ok_vos import open_ok_vos
+from evals.benchmarks.pas_20 import open_pas_20
+from evals.benchmarks.pc_59 import open_pc_59
+from evals.benchmarks.pc_459 import open_pc_459
 from evals.benchmarks.reason_seg import open_reason_seg
 from evals.datasets.hub import find_data
 from evals.runs.spec import RunSpec
@@ -16,11 +24,23 @@ __all__ = ["NAMES", "Benchmark", "open_benchmark"]
 Opener = Callable[[Path, RunSpec], Benchmark]
 """DATA, what is run → the benchmark."""
 
+_DRAWN: dict[str, Callable[[RunSpec], Benchmark]] = {
+    "emblems": open_emblems,
+    "emblems-semantic": open_emblems_semantic,
+}
+"""Drawn from a seed, without data."""
 _OPENERS: dict[str, Opener] = {
     "ok-vos": open_ok_vos,
     "reason-seg": open_reason_seg,
+    "a-150": open_a_150,
+    "a-847": open_a_847,
+    "pc-59": open_pc_59,
+    "pc-459": open_pc_459,
+    "pas-20": open_pas_20,
+    "ade-panoptic": open_ade_panoptic,
+    "camvid": open_camvid,
 }
-NAMES = ("emblems", *_OPENERS)
+NAMES = (*_DRAWN, *_OPENERS)
 """Every benchmark that `open_benchmark` knows."""
 
 
@@ -29,8 +49,8 @@ def open_benchmark(spec: RunSpec) -> Benchmark:
 
     Raises InputError for an unknown name, split or number, for missing data, and for a file that the layout lacks.
     """
-    if spec.benchmark == "emblems":
-        return open_emblems(spec)
+    if spec.benchmark in _DRAWN:
+        return _DRAWN[spec.benchmark](spec)
     if spec.benchmark not in _OPENERS:
         raise InputError(f"there is no benchmark {spec.benchmark!r}.", remedy=f"Choose one of {', '.join(NAMES)}.")
     if spec.data is None:
