@@ -1,7 +1,8 @@
 """Benchmarks that the second graph plays: pictures with a class at every pixel, labelled with their vocabulary.
 
-What reasoning brings is seen at once: the same masks are labelled with the soft prior of presence, with hard gating as
-OpenSeg-R does, and without a prior; with `boxes` the policy's own boxes are cut, too. Each is a way, the first leads.
+What reasoning brings is seen at once: the same masks, with the same scores, are labelled with the soft prior of
+presence, with hard gating as OpenSeg-R does, and without a prior; with `boxes` the policy's own boxes are cut, too.
+Each is a way, and the first leads.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ from evals.runs.spec import RunSpec
 from graphs.openvocab import OpenVocabularyContext, OpenVocabularyResult, Vocabulary, segment_vocabulary
 from graphs.openvocab.fusion import Maps, fuse
 from graphs.state import PlainFailure
-from tools.errors import InputError, MediaError
+from tools.errors import EvaluationError, InputError, SegscoutError, boundary
 from tools.image_store import Image
 from tools.segmenters.base import Mask
 
-HARD, UNBIASED, BOXES = "hard gating", "no prior", "policy's boxes"
+HARD, NO_PRIOR, BOXES = "hard gating", "no prior", "policy's boxes"
 Truth = TypeVar("Truth")
 Scored = TypeVar("Scored", contravariant=True)
 MakeContext = Callable[[RunSpec, Vocabulary], Awaitable[OpenVocabularyContext]]
@@ -113,13 +114,18 @@ class VocabularyBenchmark(Generic[Truth]):
 
     async def _run(self, context: OpenVocabularyContext, index: int) -> Row:
         sample = await asyncio.to_thread(self.dataset.__getitem__, index)
-        start = perf_counter()
+        remedy = "Check the picture; else it is a fault of ours."
         try:
-            image = await asyncio.to_thread(sample.image)
-        except MediaError as error:
-            # Its labels can be read, so that its pixels count.
+            with boundary(EvaluationError, f"{sample.id} could not be labelled", remedy=remedy):
+                return await self._play(context, index, sample)
+        except SegscoutError as error:
+            # The truth is known, so that its pixels count.
             row = Row(index=index, id=sample.id, ending="not_run", error=error.boundary, message=str(error))
             return self._score(replace(row, details=self._listed(sample, context)), sample, {})
+
+    async def _play(self, context: OpenVocabularyContext, index: int, sample: LabelledPicture[Truth]) -> Row:
+        image = await asyncio.to_thread(sample.image)
+        start = perf_counter()
         result, maps, failure = await self._label(image, context)
         row = Row(
             index=index,
@@ -189,7 +195,7 @@ def choose_ways(spec: RunSpec) -> tuple[str, ...]:
         if spec.boxes:
             raise InputError("boxes are the policy's.", remedy="Leave out --boxes or --no-reasoning.")
         return ("",)
-    return ("", HARD, UNBIASED, *((BOXES,) if spec.boxes else ()))
+    return ("", HARD, NO_PRIOR, *((BOXES,) if spec.boxes else ()))
 
 
 def check_split(spec: RunSpec, *splits: str) -> None:

@@ -1,7 +1,7 @@
 """Benchmarks of the second graph: the truth scores one, a constant what one works out by hand, a failure nothing."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,28 +83,53 @@ async def test_panoptic_truth_scores_one_and_a_constant_what_is_worked_out(tmp_p
     assert [one.measure for one in benchmark.published] == ["PQ", "SQ", "RQ"]
 
 
-async def test_a_failure_is_every_pixel_wrong(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Broken:
+    """A labeller of which a part fails: in its own words, or by a fault of ours."""
+
+    error: Exception
+    name = "broken"
+    scale = 1.0
+
+    def segment(self, image: object, prompts: object) -> list[object]:
+        raise self.error
+
+    def encode_masks(self, image: object, masks: object) -> list[object]:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "told"),
+    [
+        ("segmenter", SegmenterError("no memory.", remedy="Buy some."), ("segmenter", "segmenter_broken", 0)),
+        ("encoder", ZeroDivisionError(), ("evaluation", "not_run", None)),
+    ],
+)
+async def test_a_failure_is_every_pixel_wrong(
+    tmp_path: Path, part: str, error: Exception, told: tuple[str, str, int | None]
+) -> None:
     spec = spec_of("pas-20", pas_20(tmp_path))
     benchmark = with_oracle(open_benchmark(spec))
     rows = await play(benchmark, spec)
-
-    class Broken:
-        name = "broken"
-
-        def segment(self, image: object, prompts: object) -> list[object]:
-            raise SegmenterError("no memory.", remedy="Buy some.")
-
     made = await benchmark.make_context(spec, benchmark.dataset.vocabulary)
-    failing = with_context(benchmark, replace(made, segmenter=Broken()))  # type: ignore[arg-type]
+    rest = {"rows": made.rows} if part == "encoder" else {}
+    failing = with_context(benchmark, replace(made, **{part: Broken(error)}, **rest))
     broken = (await play(failing, spec))[1]
-    assert (broken.error, broken.ending, broken.score, broken.cuts) == ("segmenter", "segmenter_broken", 0.0, ())
+    assert (broken.error, broken.ending, broken.frame) == told
+    assert (broken.score, broken.cuts) == (0.0, ())
     # Class by class: 96 of 96, 48 of 96, 16 of 64, none of 48.
     assert values(benchmark, [rows[0], broken])["mIoU"] == pytest.approx((1 + 0.5 + 0.25 + 0) / 4)
+
+
+async def test_what_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
+    spec = spec_of("pas-20", pas_20(tmp_path))
+    benchmark = with_oracle(open_benchmark(spec))
+    rows = await play(benchmark, spec)
     root = tmp_path / "VOCdevkit/VOC2012"
     (root / "JPEGImages/b.jpg").write_bytes(b"no picture")
     unseen = (await play(benchmark, spec))[1]
     assert (unseen.error, unseen.ending, unseen.score, unseen.frame) == ("media", "not_run", 0.0, None)
-    assert unseen.details["counts"] == broken.details["counts"]
+    assert unseen.details["counts"] == {"": {str(place): [0, 48, 0] for place in (1, 2, 3)}}
     (root / "SegmentationClass/b.png").write_bytes(b"no picture")
     untold = (await play(benchmark, spec))[1]
     assert (untold.error, untold.score, dict(untold.scores)) == ("media", 0.0, {"miou": 0.0, "pixel_accuracy": 0.0})
