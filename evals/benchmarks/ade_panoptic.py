@@ -4,7 +4,8 @@ from pathlib import Path
 
 from evals.benchmarks.base import Benchmark, Published
 from evals.benchmarks.scorers.panoptic import PanopticScorer
-from evals.benchmarks.vocabulary import VocabularyBenchmark, check_split, choose_ways
+from evals.benchmarks.vocabulary import VocabularyBenchmark, check_split
+from evals.benchmarks.ways import choose_ways
 from evals.datasets.ade20k_panoptic import AdePanoptic
 from evals.runs.spec import RunSpec
 from tools.errors import InputError

@@ -6,7 +6,8 @@ compared with, so that without a prior the labels are those of a run without rea
 
 from evals.benchmarks.base import Benchmark
 from evals.benchmarks.scorers.semantic import SemanticScorer
-from evals.benchmarks.vocabulary import VocabularyBenchmark, check_split, choose_ways
+from evals.benchmarks.vocabulary import VocabularyBenchmark, check_split
+from evals.benchmarks.ways import choose_ways
 from evals.contexts import open_policy
 from evals.emblems.frames import BACKGROUND, VOCABULARY, EmblemFrames
 from evals.runs.spec import RunSpec

@@ -6,7 +6,8 @@ from typing import Protocol
 from evals.benchmarks.base import Benchmark
 from evals.benchmarks.published_miou import published_miou
 from evals.benchmarks.scorers.semantic import SemanticScorer
-from evals.benchmarks.vocabulary import VocabularyBenchmark, check_split, choose_ways
+from evals.benchmarks.vocabulary import VocabularyBenchmark, check_split
+from evals.benchmarks.ways import choose_ways
 from evals.datasets.label_files import LabelFiles
 from evals.runs.spec import RunSpec
 

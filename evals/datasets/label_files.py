@@ -92,7 +92,7 @@ class LabelFiles:
         if wrong.size:
             last, ignored = layout.first + classes - 1, ", ".join(str(label) for label in layout.ignored)
             raise InputError(
-                f"{path} has the label {wrong[0]}; classes are {layout.first} to {last}, and {ignored} is ignored.",
+                f"{path} has the label {wrong[0]}; classes are {layout.first} to {last}, and ignored: {ignored}.",
                 remedy=f"{UNPACK} A list of --classes must have a line for each label, in their order.",
             )
         return places

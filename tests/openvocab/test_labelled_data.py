@@ -172,8 +172,12 @@ def test_labels_that_are_none_are_one_clear_error(tmp_path: Path) -> None:
     numbers = np.zeros(SIZE, np.uint8)
     numbers[3, 4] = 12
     PIL.Image.fromarray(numbers).save(data / "labels/a.png")
-    with pytest.raises(InputError, match=r"a\.png has the label 12; classes are 0 to 10, and 11 is ignored"):
+    with pytest.raises(InputError, match=r"a\.png has the label 12; classes are 0 to 10, and ignored: 11\."):
         read_camvid(data)[0]
+    voc = pas_20(tmp_path)
+    PIL.Image.fromarray(np.full(SIZE, 21, np.uint8)).save(voc / "VOCdevkit/VOC2012/SegmentationClass/a.png")
+    with pytest.raises(InputError, match=r"has the label 21; classes are 1 to 20, and ignored: 0, 255\."):
+        read_voc_20(voc)[0]
     PIL.Image.new("RGB", SIZE[::-1]).save(data / "labels/a.png")
     with pytest.raises(MediaError, match=r"one integer a pixel, these are uint8 \(12, 16, 3\)"):
         read_camvid(data)[0]

@@ -18,7 +18,8 @@ from evals.benchmarks import open_benchmark
 from evals.benchmarks.base import Row, row_from_plain
 from evals.benchmarks.published_miou import published_miou
 from evals.benchmarks.scorers.semantic import SemanticScorer
-from evals.benchmarks.vocabulary import VocabularyBenchmark, choose_ways
+from evals.benchmarks.vocabulary import VocabularyBenchmark
+from evals.benchmarks.ways import choose_ways
 from evals.cli import app
 from evals.datasets.labelled import LabelledPicture
 from evals.runs.spec import RunSpec
@@ -155,14 +156,15 @@ class ToyPicture:
 
 
 @pytest.mark.parametrize(("nothing", "boxes"), [(-1, (1 + 0 + 0) / 3), (2, (1 + 0 + 1600 / 2000) / 3)])
-async def test_the_ways_are_labelled_from_one_run(nothing: int, boxes: float) -> None:
-    """Reasoning misses the bicycle: gating gives its block to the apple, and no box is asked for it."""
+@pytest.mark.parametrize(("weight", "own"), [(0.1, 1.0), (100.0, (400 / 800 + 0 + 1) / 3)])
+async def test_the_ways_are_labelled_from_one_run(weight: float, own: float, nothing: int, boxes: float) -> None:
+    """Reasoning misses the bicycle: gating, or a heavy prior, gives its block to the apple; no box is asked for it."""
     spec = RunSpec(benchmark="toy", boxes=True)
     policy = Script(
         **SCRIPT | {"shortlist": '["apple", "wall"]', "reason": '[{"class": "apple", "attributes": ["red skin"]}]'},
         locate=['{"boxes": [[83, 250, 417, 750]]}', '{"boxes": []}'],
     )
-    settings = Settings(prior=PresencePrior(weight=0.1))
+    settings = Settings(prior=PresencePrior(weight=weight))
     benchmark = VocabularyBenchmark(
         name="toy",
         title="toy",
@@ -173,7 +175,7 @@ async def test_the_ways_are_labelled_from_one_run(nothing: int, boxes: float) ->
     benchmark = with_context(benchmark, context(policy, settings=settings))
     rows = await play(benchmark, spec)
     found = values(benchmark, rows)
-    assert found["mIoU"] == found["mIoU, no prior"] == 1.0
+    assert (found["mIoU"], found["mIoU, no prior"]) == (pytest.approx(own), 1.0)
     assert found["mIoU, hard gating"] == pytest.approx((400 / 800 + 0 + 1) / 3)
     assert found["mIoU, policy's boxes"] == pytest.approx(boxes)
     assert (found["listing recall"], found["listing precision"]) == (pytest.approx(2 / 3), 1.0)
