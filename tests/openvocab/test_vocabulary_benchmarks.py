@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 from clip_checkpoint import save_clip
-from labelled_fixtures import panoptic
+from labelled_fixtures import SIZE, panoptic
 from oracle_labeller import play, with_context, with_oracle
 from test_labelled_data import a_150, a_847, camvid, pas_20, pc_59, pc_459
 from test_openvocab_run import SCRIPT
@@ -131,6 +132,8 @@ async def test_what_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     unseen = (await play(benchmark, spec))[1]
     assert (unseen.error, unseen.ending, unseen.score, unseen.frame) == ("media", "not_run", 0.0, None)
     assert unseen.details["counts"] == {"": {str(place): [0, 48, 0] for place in (1, 2, 3)}}
+    PIL.Image.fromarray(np.zeros(SIZE, np.uint8)).save(root / "SegmentationClass/b.png")
+    assert (await play(benchmark, spec))[1].score == 0.0  # nothing counts in it, and yet it failed
     (root / "SegmentationClass/b.png").write_bytes(b"no picture")
     untold = (await play(benchmark, spec))[1]
     assert (untold.error, untold.score, dict(untold.scores)) == ("media", 0.0, {"miou": 0.0, "pixel_accuracy": 0.0})
