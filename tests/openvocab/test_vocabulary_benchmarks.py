@@ -24,7 +24,7 @@ from evals.benchmarks.ways import choose_ways
 from evals.cli import app
 from evals.datasets.labelled import LabelledPicture
 from evals.runs.spec import RunSpec
-from graphs.openvocab import Settings
+from graphs.openvocab import Settings, Vocabulary
 from graphs.openvocab.fusion import LabelMap, PresencePrior
 from tools.errors import InputError, SegmenterError
 from tools.segmenters import EMBEDDED
@@ -64,9 +64,15 @@ async def test_the_truth_scores_one_and_a_constant_what_is_worked_out(tmp_path: 
     assert found["mIoU"] == found["mIoU, true or predicted classes"] == pytest.approx(96 / 304 / 4)
     assert found["mIoU, all classes"] == pytest.approx(96 / 304 / classes)
     assert (found["pixel accuracy"], found["class accuracy"]) == (pytest.approx(96 / 304), 0.25)
-    # A class that is nowhere true is in one of the divisors.
-    found = values(constant, await play(with_oracle(benchmark, constant=9), spec))
-    assert found["mIoU"] == found["pixel accuracy"] == 0.0
+
+
+def test_each_divisor_has_its_measure() -> None:
+    """Of five classes one is right, one missed, one predicted though it is nowhere, and two do not occur."""
+    counts = {"": {"0": [4, 4, 4], "1": [0, 4, 0], "2": [0, 0, 4]}}
+    scorer = SemanticScorer(Vocabulary.of(["a", "b", "c", "d", "e"]), "none")
+    found = {one.name: one.value for one in scorer.measure([Row(index=0, id="a", details={"counts": counts})])}
+    assert (found["mIoU"], found["mIoU, all classes"], found["class accuracy"]) == (0.5, 0.2, 0.5)
+    assert found["mIoU, true or predicted classes"] == pytest.approx(1 / 3)
 
 
 async def test_panoptic_truth_scores_one_and_a_constant_what_is_worked_out(tmp_path: Path) -> None:
