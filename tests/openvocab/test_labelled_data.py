@@ -8,7 +8,24 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from labelled_fixtures import IGNORED, SIZE, TRUTHS, labels, object_info, panoptic, pictures, write_lines
+from labelled_fixtures import (
+    IGNORED,
+    SIZE,
+    TRUTHS,
+    Write,
+    a_150,
+    a_150_prepared,
+    a_847,
+    camvid,
+    panoptic,
+    pas_20,
+    pas_20_fc_clip,
+    pas_20_prepared,
+    pc_59,
+    pc_59_fc_clip,
+    pc_459,
+    write_lines,
+)  # fmt: skip
 
 from evals.datasets.ade20k import read_ade20k_150, read_ade20k_847
 from evals.datasets.ade20k_panoptic import AdePanoptic
@@ -18,80 +35,6 @@ from evals.datasets.label_files import LabelFiles
 from evals.datasets.pascal_context import read_context_59, read_context_459
 from evals.datasets.voc import read_voc_20
 from tools.errors import InputError, MediaError
-
-Write = Callable[[Path], Path]
-"""Writes a data set into a folder, and returns what is given as DATA."""
-
-
-def a_150(data: Path) -> Path:
-    root = data / "ADEChallengeData2016"
-    pictures(root / "images/validation")
-    labels(root / "annotations/validation", first=1, ignored=0)
-    object_info(root / "objectInfo150.txt", stuff=True)
-    return root
-
-
-def a_150_prepared(data: Path) -> Path:
-    root = data / "ADEChallengeData2016"
-    pictures(root / "images/validation")
-    labels(root / "annotations_detectron2/validation", first=0, ignored=255)
-    object_info(root / "objectInfo150.txt", stuff=False)
-    return data
-
-
-def a_847(data: Path) -> Path:
-    root = data / "ADE20K_2021_17_01"
-    pictures(root / "images_detectron2/validation")
-    labels(root / "annotations_detectron2/validation", first=0, ignored=65535, suffix=".tif", dtype=np.uint16)
-    write_lines(data / "847.txt", [f"thing {number}" for number in range(847)])
-    return data
-
-
-def pc_59(data: Path) -> Path:
-    pictures(data / "VOCdevkit/VOC2010/JPEGImages", [*TRUTHS, "another"])
-    labels(data / "VOCdevkit/VOC2010/annotations_detectron2/pc59_val", first=0, ignored=255)
-    return data
-
-
-def pc_59_fc_clip(data: Path) -> Path:
-    pictures(data / "pascal_ctx_d2/images/validation")
-    labels(data / "pascal_ctx_d2/annotations_ctx59/validation", first=0, ignored=255)
-    return data
-
-
-def pc_459(data: Path) -> Path:
-    root = data / "VOC2010"
-    pictures(root / "JPEGImages")
-    labels(root / "annotations_detectron2/pc459_val", first=0, ignored=65535, suffix=".tif", dtype=np.uint16)
-    write_lines(root / "labels.txt", ["The labels:", *(f"{n}: thing{n}" for n in range(1, 460))])
-    return root
-
-
-def pas_20(data: Path) -> Path:
-    root = data / "VOCdevkit/VOC2012"
-    pictures(root / "JPEGImages")
-    labels(root / "SegmentationClass", first=1, ignored=0, palette=True)
-    shutil.copy(root / "SegmentationClass/a.png", root / "SegmentationClass/train.png")
-    write_lines(root / "ImageSets/Segmentation/val.txt", list(TRUTHS))
-    return data
-
-
-def pas_20_prepared(data: Path) -> Path:
-    pictures(data / "JPEGImages")
-    labels(data / "annotations_detectron2/val", first=0, ignored=255)
-    return data
-
-
-def pas_20_fc_clip(data: Path) -> Path:
-    pictures(data / "pascal_voc_d2/images/validation")
-    labels(data / "pascal_voc_d2/annotations_pascal20/validation", first=0, ignored=255)
-    return data
-
-
-def camvid(data: Path) -> Path:
-    pictures(data / "images")
-    labels(data / "labels", first=0, ignored=11)
-    return data
 
 
 def read_847(data: Path, n: int | None = None) -> LabelFiles:

@@ -8,12 +8,10 @@ import numpy as np
 import PIL.Image
 import pytest
 from clip_checkpoint import save_clip
-from labelled_fixtures import SIZE, panoptic
+from labelled_fixtures import SIZE, a_150, a_847, camvid, panoptic, pas_20, pc_59, pc_459
 from oracle_labeller import play, with_context, with_oracle
-from test_labelled_data import a_150, a_847, camvid, pas_20, pc_59, pc_459
-from test_openvocab_run import SCRIPT
 from typer.testing import CliRunner
-from vocabulary_stubs import VOCABULARY, Script, context, picture
+from vocabulary_stubs import SCRIPT, VOCABULARY, Script, context, picture
 
 from evals.benchmarks import open_benchmark
 from evals.benchmarks.base import Row, row_from_plain
