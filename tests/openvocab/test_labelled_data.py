@@ -156,6 +156,23 @@ def test_a_list_that_is_none_is_named(tmp_path: Path) -> None:
             read_classes(tmp_path / "names", 2)
 
 
+@pytest.mark.parametrize(
+    ("write", "read", "names"),
+    [
+        (a_150, read_ade20k_150, "ADEChallengeData2016/objectInfo150.txt"),
+        (pc_459, read_context_459, "VOC2010/labels.txt"),
+    ],
+)
+def test_a_published_list_in_another_order_is_refused(
+    tmp_path: Path, write: Write, read: Callable[..., LabelFiles], names: str
+) -> None:
+    data = write(tmp_path)
+    first, *lines = (tmp_path / names).read_text().splitlines()
+    write_lines(tmp_path / names, [first, *reversed(lines)])
+    with pytest.raises(InputError, match="does not number its classes from 1"):
+        read(data)
+
+
 def test_panoptic_truth_is_what_can_be_seen(tmp_path: Path) -> None:
     panoptic(tmp_path)
     dataset = AdePanoptic(tmp_path)
