@@ -55,6 +55,18 @@ def benchmark(
     no_reasoning: Annotated[
         bool, typer.Option("--no-reasoning", help="Open vocabulary: do not ask first what there is.")
     ] = False,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="Open vocabulary: cut and score the policy's own boxes, too.")
+    ] = False,
+    clip: Annotated[
+        str | None, typer.Option(help="Open vocabulary: a CLIP or SigLIP to name masks by, hub id or folder.")
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Open vocabulary: a file of class names, one a line, synonyms by commas.")
+    ] = None,
+    embedder: Annotated[
+        str, typer.Option(help="Open vocabulary: hashing, minilm or e5, to take the policy's names for classes.")
+    ] = "hashing",
     device: Annotated[str | None, typer.Option(help="For models in process: cuda:0, cpu, …")] = None,
     concurrency: Annotated[int, typer.Option(help="Samples under way at once; more pays at an endpoint.")] = 1,
     out: Annotated[
@@ -84,6 +96,10 @@ def benchmark(
         search_cache=cast(CacheMode, search_cache),
         device=device,
         reasoning="off" if no_reasoning else "on",
+        boxes=boxes,
+        clip=clip,
+        classes=None if classes is None else str(classes),
+        embedder=embedder,
     )
     plain, shown = asyncio.run(_run(spec, LocalEngine(concurrency), out))
     typer.echo(json.dumps(plain)) if as_json else Console().print(*shown, sep="\n")

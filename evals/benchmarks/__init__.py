@@ -3,13 +3,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from evals.benchmarks.a_150 import open_a_150
+from evals.benchmarks.a_847 import open_a_847
+from evals.benchmarks.ade_panoptic import open_ade_panoptic
 from evals.benchmarks.base import Benchmark
 from evals.benchmarks.camouflaged_objects import TITLES as CAMOUFLAGED
 from evals.benchmarks.camouflaged_objects import open_camouflaged_objects
+from evals.benchmarks.camvid import open_camvid
 from evals.benchmarks.emblems import open_emblems
+from evals.benchmarks.emblems_semantic import open_emblems_semantic
 from evals.benchmarks.evi_lens import open_evi_lens
 from evals.benchmarks.grefcoco import open_grefcoco
 from evals.benchmarks.ok_vos import open_ok_vos
+from evals.benchmarks.pas_20 import open_pas_20
+from evals.benchmarks.pc_59 import open_pc_59
+from evals.benchmarks.pc_459 import open_pc_459
 from evals.benchmarks.reason_seg import open_reason_seg
 from evals.benchmarks.refcoco import TITLES as REFCOCO
 from evals.benchmarks.refcoco import open_refcoco
@@ -24,6 +32,11 @@ __all__ = ["NAMES", "Benchmark", "open_benchmark"]
 Opener = Callable[[Path, RunSpec], Benchmark]
 """DATA, what is run → the benchmark."""
 
+_DRAWN: dict[str, Callable[[RunSpec], Benchmark]] = {
+    "emblems": open_emblems,
+    "emblems-semantic": open_emblems_semantic,
+}
+"""Drawn from a seed, without data."""
 _OPENERS: dict[str, Opener] = {
     "ok-vos": open_ok_vos,
     "reason-seg": open_reason_seg,
@@ -32,8 +45,15 @@ _OPENERS: dict[str, Opener] = {
     **dict.fromkeys(SALIENT, open_salient_objects),
     **dict.fromkeys(CAMOUFLAGED, open_camouflaged_objects),
     "evi-lens": open_evi_lens,
+    "a-150": open_a_150,
+    "a-847": open_a_847,
+    "pc-59": open_pc_59,
+    "pc-459": open_pc_459,
+    "pas-20": open_pas_20,
+    "ade-panoptic": open_ade_panoptic,
+    "camvid": open_camvid,
 }
-NAMES = ("emblems", *_OPENERS)
+NAMES = (*_DRAWN, *_OPENERS)
 """Every benchmark that `open_benchmark` knows."""
 
 
@@ -42,8 +62,8 @@ def open_benchmark(spec: RunSpec) -> Benchmark:
 
     Raises InputError for an unknown name, split or number, for missing data, and for a file that the layout lacks.
     """
-    if spec.benchmark == "emblems":
-        return open_emblems(spec)
+    if spec.benchmark in _DRAWN:
+        return _DRAWN[spec.benchmark](spec)
     if spec.benchmark not in _OPENERS:
         raise InputError(f"there is no benchmark {spec.benchmark!r}.", remedy=f"Choose one of {', '.join(NAMES)}.")
     if spec.data is None:

@@ -34,6 +34,14 @@ class RunSpec:
     device: str | None = None
     reasoning: Literal["on", "off"] = "on"
     """Of open-vocabulary benchmarks: whether the policy first says what there is."""
+    boxes: bool = False
+    """Of open-vocabulary benchmarks: whether the policy's own boxes are cut and scored, too."""
+    clip: str | None = None
+    """Of open-vocabulary benchmarks: the CLIP or SigLIP that compares masks with names, a hub id or folder."""
+    classes: str | None = None
+    """Of open-vocabulary benchmarks: a file of class names that takes the place of the data set's own."""
+    embedder: str = "hashing"
+    """Of open-vocabulary benchmarks: what takes the policy's names for classes (see `tools.embedders`)."""
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

@@ -48,10 +48,14 @@ class Settings:
 
 @dataclass
 class Workspace:
-    """Pixels and numbers of one run: the masks, their scores by class before the prior, and the maps."""
+    """Pixels and numbers of one run: the masks, their scores by class before the prior, and the maps.
+
+    `found` are the places of the classes that the prior takes for present, none if reasoning found none.
+    """
 
     segments: list[Segment] | None = None
     scores: Scores | None = None
+    found: frozenset[int] = frozenset()
     maps: Maps | None = None
 
 

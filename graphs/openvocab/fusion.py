@@ -91,6 +91,11 @@ class Maps:
     ids: NDArray[np.int32]
     segments: tuple[PanopticSegment, ...]
 
+    @staticmethod
+    def empty(size: tuple[int, int]) -> "Maps":
+        """Return maps of (height, width) in which nothing is labelled."""
+        return Maps(np.full(size, NOTHING, np.int32), np.zeros(size, np.int32), ())
+
 
 @dataclass(frozen=True, kw_only=True)
 class PanopticRules:
@@ -127,3 +132,24 @@ def panoptic_map(
             number, place, max(sure[i], before.chance if before else 0.0), pixels + (before.pixels if before else 0)
         )
     return ids, list(found.values())
+
+
+def fuse(
+    segments: Sequence[Segment],
+    scores: Scores,
+    found: Collection[int],
+    vocabulary: Vocabulary,
+    size: tuple[int, int],
+    *,
+    prior: PresencePrior,
+    rules: PanopticRules,
+) -> Maps:
+    """Make both maps of (height, width) from masks and their scores (masks, classes) before the prior.
+
+    `found` are the places of the classes that are said to be there; none says nothing, and leaves the scores alone.
+    """
+    if not segments:
+        return Maps.empty(size)
+    chances = class_chances(prior.add(scores, found))
+    ids, kept = panoptic_map(segments, chances, size, vocabulary, rules)
+    return Maps(semantic_map(segments, chances, size), ids, tuple(kept))

@@ -44,6 +44,8 @@ class OpenVocabularyResult:
     segments: tuple[NamedSegment, ...]
     present: Mapping[str, ClassReason]
     """The classes that reasoning found, each with its reason."""
+    found: frozenset[int]
+    """The places of the classes that the prior took for present: these, and what was certain."""
     unaligned: tuple[str, ...]
     """Names of the policy that are like no class of the vocabulary."""
     reasons: ImageReasons
@@ -110,6 +112,7 @@ def collect(state: VocabularyState, context: OpenVocabularyContext) -> OpenVocab
         maps=maps,
         segments=tuple(segments),
         present={classes[place].name: from_plain_reason(one["reason"]) for place, one in presence.items()},
+        found=context.work.found,
         unaligned=tuple(state.get("unaligned", [])),
         reasons=ImageReasons(state.get("description", ""), candidates),
         replies=tuple(state.get("replies", [])),

@@ -1,13 +1,12 @@
 """The second graph from picture to maps, on a toy world whose right answers are worked out by hand."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from vocabulary_stubs import ColourSegmenter, Script, context, picture
+from vocabulary_stubs import SCRIPT, ColourSegmenter, Script, context, picture
 
 from graphs.endings import Ending
 from graphs.openvocab import OpenVocabularyResult, Settings, segment_vocabulary, stream_vocabulary
@@ -18,23 +17,6 @@ from graphs.openvocab.reasons import read_image_reasons, write_image_reasons
 from tools.errors import InputError
 
 APPLE, BICYCLE, WALL = 0, 1, 2
-SCRIPT = {
-    "describe": '{"description": "a fruit and a wheel before a wall"}',
-    "shortlist": '```json\n{"classes": ["apple", "bikes", "wall", "unicorn"]}\n```',
-    "reason": json.dumps(
-        {
-            "reasons": [
-                {"class": "apple", "general_category": "food", "sub_category": "fruit", "attributes": ["red skin"]},
-                {
-                    "class": "bikes",
-                    "general_category": "thing",
-                    "sub_category": "vehicle",
-                    "attributes": ["blue frame"],
-                },
-            ]
-        }
-    ),
-}
 
 
 class Killed(BaseException):

@@ -1,5 +1,6 @@
 """A toy world in which every right answer can be worked out by hand: coloured blocks, words as unit vectors."""
 
+import json
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -109,6 +110,26 @@ STEPS = {
     "locate": "Where is: ",
     "generic": "Class: ",
 }
+
+
+SCRIPT = {
+    "describe": '{"description": "a fruit and a wheel before a wall"}',
+    "shortlist": '```json\n{"classes": ["apple", "bikes", "wall", "unicorn"]}\n```',
+    "reason": json.dumps(
+        {
+            "reasons": [
+                {"class": "apple", "general_category": "food", "sub_category": "fruit", "attributes": ["red skin"]},
+                {
+                    "class": "bikes",
+                    "general_category": "thing",
+                    "sub_category": "vehicle",
+                    "attributes": ["blue frame"],
+                },
+            ]
+        }
+    ),
+}
+"""Replies that find the apple, the bicycle and the wall, and name one thing that is no class."""
 
 
 class Script:

@@ -1,14 +1,13 @@
 """Masks and words in one space: CLIP with random weights, words learnt from captions, masks of all that stands out."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
+from clip_checkpoint import save_clip
+from transformers import CLIPModel
 
 from tools.classifiers.base import ClassifierError, encode_phrases
 from tools.classifiers.captioned import CaptionedEncoder, CaptionedMask, outline
@@ -21,20 +20,7 @@ from tools.segmenters.base import Prompt, Segment
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clip")
-    torch.manual_seed(0)
-    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {**small, "vocab_size": 8, "max_position_embeddings": 6, "eos_token_id": 1, "bos_token_id": 0}
-    config = CLIPConfig(text_config=text, vision_config={**small, "image_size": 32, "patch_size": 8}, projection_dim=12)
-    CLIPModel(config).save_pretrained(folder)
-    words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "a", "red", "blue", "cat", "dog", "of"])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
-    fast.save_pretrained(folder)
-    recipe = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(recipe))
-    return folder
+    return save_clip(tmp_path_factory.mktemp("clip"))
 
 
 def test_clip_sees_the_mask_and_little_of_what_is_around_it(checkpoint: Path) -> None:

@@ -12,7 +12,8 @@ from graphs.openvocab.asking import ask, show
 from graphs.openvocab.composer import Phrase, PhraseRows, Scores, score_classes
 from graphs.openvocab.context import OpenVocabularyContext, emit
 from graphs.openvocab.events import Fused, RegionsCut
-from graphs.openvocab.fusion import Maps, class_chances, panoptic_map, semantic_map
+from graphs.openvocab.fusion import Maps
+from graphs.openvocab.fusion import fuse as fuse_maps
 from graphs.openvocab.nodes.timing import timed
 from graphs.openvocab.state import PlainRegion, PlainReply, VocabularyState
 from tools.errors import InputError, SegmenterError, boundary
@@ -58,7 +59,8 @@ async def fuse(
     context = runtime.context
     if context.work.segments is None or context.work.scores is None:
         return Command(goto="segment", update={})
-    maps = await asyncio.to_thread(make_maps, state, context)
+    context.work.found = places_found(state, context)
+    maps = await asyncio.to_thread(make_maps, context)
     context.work.maps = maps
     classes = tuple(context.vocabulary.classes[place].name for place in np.unique(maps.labels) if place >= 0)
     emit(runtime, Fused(classes, len(maps.segments)))
@@ -108,20 +110,28 @@ def cut_boxes(state: VocabularyState, context: OpenVocabularyContext) -> tuple[l
         return context.segmenter.segment(context.image, prompts), scores
 
 
-def make_maps(state: VocabularyState, context: OpenVocabularyContext) -> Maps:
-    """Return the maps from masks and scores, with the prior of what reasoning found and of what is certain."""
+def places_found(state: VocabularyState, context: OpenVocabularyContext) -> frozenset[int]:
+    """Return the places of the classes that reasoning found and of those that are certain; none if it found none."""
+    found = {one["place"] for one in state.get("presence", [])}
+    if not found:  # what is certain says nothing about the other classes
+        return frozenset()
+    classes = context.vocabulary.classes
+    return frozenset(found | {place for place, one in enumerate(classes) if one.name in context.settings.certain})
+
+
+def make_maps(context: OpenVocabularyContext) -> Maps:
+    """Return the maps from masks and scores, with the prior of what was found."""
     work, settings = context.work, context.settings
     assert context.image is not None
     assert work.segments is not None
     assert work.scores is not None
     height, width = context.image.shape[:2]
-    found = {one["place"] for one in state.get("presence", [])}
-    if found:  # what is certain says nothing about the other classes
-        found |= {p for p, one in enumerate(context.vocabulary.classes) if one.name in settings.certain}
-    if not work.segments:
-        empty = np.zeros((0, len(context.vocabulary)))
-        return Maps(semantic_map([], empty, (height, width)), np.zeros((height, width), np.int32), ())
-    chances = class_chances(settings.prior.add(work.scores, found))
-    labels = semantic_map(work.segments, chances, (height, width))
-    ids, segments = panoptic_map(work.segments, chances, (height, width), context.vocabulary, settings.panoptic)
-    return Maps(labels, ids, tuple(segments))
+    return fuse_maps(
+        work.segments,
+        work.scores,
+        work.found,
+        context.vocabulary,
+        (height, width),
+        prior=settings.prior,
+        rules=settings.panoptic,
+    )
