@@ -1,4 +1,4 @@
-"""`segscout rl` as a process: records are made, shown and checked; slips get one clear line."""
+"""`segscout rl`, each command as a process once: records are made, shown and checked; slips get one clear line."""
 
 import json
 import os
@@ -25,16 +25,27 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """What a command that fails says, in this process: starting one for each slip would take minutes."""
+def here(monkeypatch, capsys):
+    """Runs a command in this process: starting one for each would take minutes; returns what it ends with and prints."""
 
-    def fail(*arguments: str) -> str:
+    def ran(*arguments: str) -> tuple[object, str]:
         monkeypatch.setattr(sys, "argv", ["segscout rl", *arguments])
         monkeypatch.chdir(ROOT)
         with pytest.raises(SystemExit) as ended:
             main()
-        assert ended.value.code not in (0, None)
-        return " ".join(str(ended.value.code).split())
+        return ended.value.code, capsys.readouterr().out
+
+    return ran
+
+
+@pytest.fixture
+def told(here):
+    """What a command that fails says."""
+
+    def fail(*arguments: str) -> str:
+        code, _ = here(*arguments)
+        assert code not in (0, None)
+        return " ".join(str(code).split())
 
     return fail
 
@@ -48,14 +59,14 @@ def recorded(tmp_path_factory) -> tuple[Path, dict]:
 
 
 @WEIGHTS
-def test_records_are_made_shown_and_checked(recorded):
+def test_records_are_made_shown_and_checked(recorded, here):
     folder, summary = recorded
     assert summary["records"] == 6
     assert summary["broken"] == 0
     shown = run("show", str(folder), "2", "--json")
     record = json.loads(shown.stdout)
-    readable = run("show", str(folder), record["episode_id"])
-    assert record["query"] in " ".join(readable.stdout.split()).replace("│ │", "")
+    _, readable = here("show", str(folder), record["episode_id"])
+    assert record["query"] in " ".join(readable.split()).replace("│ │", "")
     checked = run("check", str(folder), "--policy", "embedded", "--json")
     report = json.loads(checked.stdout.splitlines()[-1])
     assert report["broken"] == []
@@ -77,10 +88,10 @@ def test_a_picture_that_is_gone_is_found_out(recorded):
 
 
 @WEIGHTS
-def test_a_killed_run_is_continued_by_the_same_command(tmp_path):
+def test_a_killed_run_is_continued_by_the_same_command(tmp_path, here):
     folder = tmp_path / "out"
     lines = folder / "episodes-000.jsonl"
-    arguments = ("record", "--n", "8", "--group", "2", "--segmenter", "grabcut", "--out", str(folder), "--json")
+    arguments = ("record", "--n", "4", "--group", "2", "--segmenter", "grabcut", "--out", str(folder), "--json")
     ran = subprocess.Popen(
         [sys.executable, "-m", "agent.cli", "rl", *arguments], cwd=ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -90,26 +101,26 @@ def test_a_killed_run_is_continued_by_the_same_command(tmp_path):
     os.kill(ran.pid, signal.SIGKILL)
     ran.wait()
     before = [json.loads(line) for line in lines.read_bytes().split(b"\n")[:-1]]
-    assert 2 <= len(before) < 16, "killed in the middle"
+    assert 2 <= len(before) < 8, "killed in the middle"
     assert [record["episode_id"] for record in read_records(folder)] == [record["episode_id"] for record in before]
     again = json.loads(run(*arguments).stdout.splitlines()[-1])
-    assert (again["records"], again["episodes"], again["kept"], again["broken"]) == (16, 16, len(before), 0)
+    assert (again["records"], again["episodes"], again["kept"], again["broken"]) == (8, 8, len(before), 0)
     after = {record["episode_id"]: record for record in read_records(folder)}
-    assert len(after) == 16
+    assert len(after) == 8
     for record in before:
         assert after[record["episode_id"]]["input_ids"] == record["input_ids"]
     groups = [(record["group_id"], record["sample_index"]) for record in after.values()]
-    assert len(set(groups)) == 16
-    assert len({group for group, _ in groups}) == 8
-    finished = json.loads(run(*arguments).stdout.splitlines()[-1])
-    assert finished == again | {"kept": 16}
+    assert len(set(groups)) == 8
+    assert len({group for group, _ in groups}) == 4
+    finished = json.loads(here(*arguments)[1].splitlines()[-1])
+    assert finished == again | {"kept": 8}
 
 
 @WEIGHTS
-def test_other_options_add_to_a_folder_and_take_nothing_away(recorded):
+def test_other_options_add_to_a_folder_and_take_nothing_away(recorded, here):
     folder, summary = recorded
-    added = run("record", "--n", "1", "--no-search", "--seed", "4", "--out", str(folder), "--json")
-    assert json.loads(added.stdout.splitlines()[-1])["records"] == summary["records"] + 1
+    _, added = here("record", "--n", "1", "--no-search", "--seed", "4", "--out", str(folder), "--json")
+    assert json.loads(added.splitlines()[-1])["records"] == summary["records"] + 1
 
 
 def test_an_empty_file_has_no_records_yet(tmp_path, told):
