@@ -1,4 +1,4 @@
-"""A clip with one moving square, a policy that knows where it is, and the command line, in a process of its own or in this one."""
+"""A clip with one moving square, a policy that knows where it is, and the command line as a process or in this one."""
 
 import io
 import json

@@ -101,7 +101,8 @@ def of_two(recorded, tiny_policy, tmp_path_factory) -> Path:
     root = here.parents[1]
     subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(root / "rl/accelerate/two_cpu.yaml"),
-         "--main_process_port", "29571", str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(out)],
+         "--main_process_port", "29571",
+         str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(out)],
         check=True, cwd=root, capture_output=True, timeout=240,
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
