@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ALL := $(VENV)/.installed-all
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format types clean
@@ -31,14 +32,9 @@ $(ALL): $(STAMP)
 demo: $(STAMP) ## The main job, on a clip that nobody has seen
 	$(BIN)/segscout demo
 
-# Side by side, one core each: one after the other they take half as long again. Both always run to their end.
-test: $(ALL) ## All tests, the quick and the slow ones side by side
-	@export OMP_NUM_THREADS=1; log=$$(mktemp); \
-	$(BIN)/python -m pytest -q -p no:cacheprovider -m slow > "$$log" 2>&1 & slow=$$!; \
-	trap 'kill $$slow 2> /dev/null; rm -f "$$log"' EXIT; trap 'exit 130' INT TERM; \
-	$(BIN)/python -m pytest -q -m 'not slow'; quick=$$?; \
-	echo 'waiting for the slow tests'; wait $$slow; late=$$?; cat "$$log"; \
-	exit $$((quick > late ? quick : late))
+# Two processes share the tests out between them, and whoever is through takes over from the other.
+test: $(ALL) ## All tests, in as many processes as WORKERS says (2)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n $(WORKERS) --dist worksteal
 
 lint: $(STAMP) ## Check style
 	$(BIN)/ruff format --check .

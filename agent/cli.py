@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from agent import completion
+from tools.loading import loading
 
 _MOUNTED = {
     "eval": ("evals.cli", "Measure how good it is."),
@@ -33,7 +34,9 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is called for, imported if it is a mounted group."""
         if args and args[0] in _MOUNTED:
-            return args[0], typer.main.get_command(import_module(_MOUNTED[args[0]][0]).app), args[1:]
+            with loading():
+                module = import_module(_MOUNTED[args[0]][0])
+            return args[0], typer.main.get_command(module.app), args[1:]
         return super().resolve_command(ctx, args)
 
 
@@ -130,7 +133,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Look up who bears an emblem, find it in a clip, cut it out; then score it against the exact mask."""
-    from agent.commands.demo import run_demo
+    with loading():
+        from agent.commands.demo import run_demo
 
     run_demo(clip, out, as_json=as_json)
 
@@ -182,7 +186,8 @@ def segment(
     request = Request(media, query, *parts, box or [], frame, searching, device, out, limits, kept)
     checked = check_request(request)  # before the heavy imports, so that a slip is told at once
 
-    from agent.commands.segment import run_segment
+    with loading():
+        from agent.commands.segment import run_segment
 
     run_segment(request, checked, as_json=as_json)
 
@@ -230,7 +235,8 @@ def serve(
     kept.check()
     request = Request("", "", *parts, [], 0, searching, device, None, limits, kept)
 
-    from agent.commands.serve import run_serve
+    with loading():
+        from agent.commands.serve import run_serve
 
     run_serve(listening, request, fetch=fetch, running=running, waiting=waiting)
 
@@ -266,7 +272,8 @@ def mcp(
     seconds: Seconds = None,
 ) -> None:
     """Offer the agent as tools of the Model Context Protocol: on standard input and output, or with --http."""
-    from agent.commands.mcp import check_mcp, run_mcp
+    with loading():
+        from agent.commands.mcp import check_mcp, run_mcp
     from agent.commands.request import Request, given
     from tools.search.choosing import SearchRequest
 

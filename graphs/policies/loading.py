@@ -4,6 +4,7 @@ from pathlib import Path
 
 from graphs.policies.base import Policy
 from tools.errors import InputError, PolicyError
+from tools.loading import loading
 
 EMBEDDED = "embedded"
 TOKENS = "tokens+"
@@ -49,7 +50,8 @@ def load_policy(
     nothing, PolicyError if weights are missing or broken, or if a vLLM server cannot be reached.
     """
     if is_token_address(policy):
-        from graphs.policies.vllm_tokens import VLLMTokenPolicy
+        with loading():
+            from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
         return VLLMTokenPolicy(str(policy), checkpoint=checkpoint, model=model, api_key=api_key)
     if checkpoint is not None:
@@ -57,7 +59,8 @@ def load_policy(
             "a checkpoint is named, but no token endpoint.", remedy=f"Write the address as {TOKENS}http://host:8000."
         )
     if is_address(policy):
-        from graphs.policies.openai import OpenAIPolicy
+        with loading():
+            from graphs.policies.openai import OpenAIPolicy
 
         return OpenAIPolicy(str(policy), model=model, api_key=api_key)
     if model is not None:
@@ -71,6 +74,7 @@ def load_policy(
             "the embedded policy is not in this installation.",
             remedy=f"Restore {EMBEDDED_FOLDER}, or name an endpoint with --policy http://host:8000/v1.",
         )
-    from graphs.policies.local import LocalPolicy
+    with loading():
+        from graphs.policies.local import LocalPolicy
 
     return LocalPolicy(device=device) if policy == EMBEDDED else LocalPolicy(Path(policy), device=device)

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from graphs.conversation import from_plain
-from graphs.policies.batching import BatchingPolicy
 from graphs.policies.chatml import ChatML
 from rl.commands.policies import load_batching
 from rl.records import RecordError
@@ -24,9 +23,11 @@ from rl.records.invariants import cell_of, image_pad_of, problems
 from rl.records.schema import Record
 from rl.rewards import get_reward
 from rl.rewards.base import Reward, total
-from rl.scoring import logprobs_of
 from rl.stream import StreamError, to_stream
 from tools.errors import InputError, PolicyError
+
+if TYPE_CHECKING:
+    from graphs.policies.batching import BatchingPolicy
 
 _SHOWN = 5
 """Failures that the error itself names; the report names all."""
@@ -84,7 +85,7 @@ def _read_once(folder: Path) -> tuple[list[Record], list[str]]:
     return records, broken
 
 
-def _wrong(record: Record, policy: BatchingPolicy | None, cell: float) -> Iterator[str]:
+def _wrong(record: Record, policy: "BatchingPolicy | None", cell: float) -> Iterator[str]:
     yield from problems(record, image_pad_of(record) if policy is None else policy.chatml.image_pad)
     if record["images"] and cell and cell_of(record) != cell:
         yield "its pictures have other numbers of tokens than those of the first record"
@@ -146,7 +147,7 @@ def _picture_problems(record: Record, picture: Any) -> Iterator[str]:
             yield f"picture {image['sha256'][:12]} is {found[0]}x{found[1]}, not {image['width']}x{image['height']}"
 
 
-def _parity(records: Sequence[Record], folder: Path, policy: BatchingPolicy, bounds: Bounds) -> dict[str, Any]:
+def _parity(records: Sequence[Record], folder: Path, policy: "BatchingPolicy", bounds: Bounds) -> dict[str, Any]:
     """Compare a seeded sample of whole records with the policy; `apart` names those beyond the bounds."""
     size = min(bounds.sample or len(records), len(records))
     chosen = random.Random(bounds.seed).sample(records, size)
@@ -166,7 +167,9 @@ def _parity(records: Sequence[Record], folder: Path, policy: BatchingPolicy, bou
     return report
 
 
-def _gaps(record: Record, folder: Path, policy: BatchingPolicy) -> list[float]:
+def _gaps(record: Record, folder: Path, policy: "BatchingPolicy") -> list[float]:
+    from rl.scoring import logprobs_of  # late: torch is of no use to those who compare with no policy
+
     row = to_row(record, folder)
     ours = logprobs_of(policy, row, temperature=record["temperature"] or 1.0)
     stream = row.stream

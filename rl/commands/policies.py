@@ -3,21 +3,28 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from graphs.policies.batching import BatchingPolicy
 from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER
 from tools.errors import PolicyError
+from tools.loading import loading
+
+if TYPE_CHECKING:
+    from graphs.policies.batching import BatchingPolicy
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _SLICES, _BYTES = 16, 4096
 
 
-def load_batching(policy: str) -> BatchingPolicy:
+def load_batching(policy: str) -> "BatchingPolicy":
     """Load embedded, a checkpoint folder or a hub id; PolicyError at once for a name that can be none of them."""
     if policy != EMBEDDED and not Path(policy).is_dir() and not _HUB_ID.fullmatch(policy):
         raise PolicyError(
             f"there is no policy {policy!r}.", remedy="Use embedded, a checkpoint folder, or a hub id as owner/name."
         )
+    with loading():
+        from graphs.policies.batching import BatchingPolicy
+
     loaded: BatchingPolicy = BatchingPolicy.load(EMBEDDED_FOLDER if policy == EMBEDDED else policy)
     return loaded
 

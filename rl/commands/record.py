@@ -8,7 +8,7 @@ import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,9 +16,7 @@ from rich.console import Console
 from evals.progress import success_bar
 from graphs.context import Context
 from graphs.policies.base import Sampling
-from graphs.policies.batching import BatchingPolicy
 from graphs.policies.loading import EMBEDDED, is_address, is_token_address
-from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from graphs.profiles import get_profile
 from rl.commands.policies import fingerprint, load_batching
 from rl.keyframes import KeyframeSegmenter
@@ -31,6 +29,10 @@ from rl.tasks.lookup import search_for
 from tools.errors import InputError
 from tools.segmenters import load_segmenter
 from tools.settings import read_settings
+
+if TYPE_CHECKING:
+    from graphs.policies.batching import BatchingPolicy
+    from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
 _AT_ONCE = 64
 """Tasks that are rolled out together; their pictures stay in memory until the last of them has ended."""
@@ -115,8 +117,10 @@ def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
     }
 
 
-def _load(options: RecordOptions) -> BatchingPolicy | VLLMTokenPolicy:
+def _load(options: RecordOptions) -> "BatchingPolicy | VLLMTokenPolicy":
     if is_token_address(options.policy):
+        from graphs.policies.vllm_tokens import VLLMTokenPolicy
+
         return VLLMTokenPolicy(options.policy, checkpoint=options.checkpoint, api_key=read_settings().secret())
     return load_batching(options.policy)
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rl.rewards.base import ObjectTruth, Play
 from rl.rewards.geometry import box_distance, inside, pixel_iou, read_box, read_point
@@ -19,8 +20,9 @@ from rl.rewards.seg_research_text import (
     first_text_query,
     is_well_formed,
 )
-from tools.embedders.mean_pooling import MeanPoolingEmbedder
-from tools.embedders.minilm import load_minilm
+
+if TYPE_CHECKING:
+    from tools.embedders.mean_pooling import MeanPoolingEmbedder
 
 Likeness = Callable[[str, Sequence[str]], float]
 """How like a text is to the most similar of several others, -1 to 1."""
@@ -104,5 +106,7 @@ def minilm_likeness(text: str, others: Sequence[str]) -> float:
 
 
 @cache
-def _minilm() -> MeanPoolingEmbedder:
+def _minilm() -> "MeanPoolingEmbedder":
+    from tools.embedders.minilm import load_minilm  # late: torch is of no use to those who score nothing with it
+
     return load_minilm()

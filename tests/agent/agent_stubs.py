@@ -1,18 +1,22 @@
-"""A clip with one moving square, a policy that knows where it is, and the command line in a process of its own."""
+"""A clip with one moving square, a policy that knows where it is, and the command line as a process or in this one."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 from graph_stubs import BoxSegmenter, DictSearch
 
 from agent import SegmentationAgent
+from agent.cli import main
 from graphs.dialects.seg_research import answer_turn, keyframe_turn, search_turn
 from graphs.policies.replay import ReplayPolicy
 
@@ -92,3 +96,17 @@ def cli(*arguments: str, cwd: Path, **environment: str) -> Ran:
         check=False,
     )
     return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def cli_here(*arguments: str, cwd: Path) -> Ran:
+    """Run `segscout` in this process, which has loaded already what a process of its own takes seconds to load."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        for name in [name for name in os.environ if name.startswith("SEGSCOUT_")]:
+            patch.delenv(name)
+        patch.setenv("COLUMNS", "240")
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["segscout", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return Ran(ended.value.code, out.getvalue(), err.getvalue())

@@ -150,6 +150,7 @@ def test_bad_media_and_queries_are_refused():
         player.segment(3, "q")
 
 
-def test_importing_the_names_costs_no_torch():
-    code = "import sys; from agent import SegmentationAgent, Result; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("names", ["from agent import SegmentationAgent, Result", "import rl.cli"])
+def test_importing_the_names_costs_no_torch(names):
+    code = f"import sys; {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False).returncode == 0

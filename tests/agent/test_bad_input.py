@@ -1,17 +1,19 @@
-"""Bad input: one clear error that names the boundary and the remedy, non-zero exit, nothing half-written."""
+"""Bad input: one clear error that names the boundary and the remedy, non-zero exit, nothing half-written.
+
+All cases are command lines of this process; one of each boundary is asked in a process of its own, too.
+"""
 
 import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 
 import PIL.Image
 import pytest
-from agent_stubs import Ran, cli, frames, write_clip
+from agent_stubs import Ran, cli, cli_here, frames, write_clip
 from chat_server import chat_server, models, said, send
 
 from agent.outcome import NO_ANSWER
@@ -74,17 +76,19 @@ def fill(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+IN_A_PROCESS = (
+    "a clip cut off",
+    "an empty query",
+    "a model that babbles",
+    "a SAM 2 that is none",
+    "a broken knowledge base",
+)
+"""A case of each boundary, those that get furthest before they fail."""
+
+
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory) -> Iterator[Callable[[str], tuple[Ran, set[str]]]]:
-    """Run all cases, two at a time, each in its own folder; return what a case did and what it left behind."""
-
-    def run(case: str) -> tuple[Ran, set[str]]:
-        folder = tmp_path_factory.mktemp("case")
-        before = fill(folder)
-        arguments = [argument.format(**addresses) for argument in CASES[case][2]]
-        did = cli("segment", *arguments, "--json", cwd=folder)
-        return did, {path.name for path in folder.iterdir()} - before
-
+def addresses() -> Iterator[dict[str, str]]:
+    """The endpoints that cases name."""
     with ExitStack() as stack:
         servers = {name: stack.enter_context(chat_server()) for name in ("good", "wrong", "two", "babble", "silent")}
         wrong, two, babble, silent = (servers[name] for name in ("wrong", "two", "babble", "silent"))
@@ -93,15 +97,11 @@ def ran(tmp_path_factory) -> Iterator[Callable[[str], tuple[Ran, set[str]]]]:
         two.models = models("one", "other")
         babble.answers = [said("I am a fish.")]
         silent.answers = [said("")]
-        pool = stack.enter_context(ThreadPoolExecutor(2))
-        addresses = {name: server.url for name, server in servers.items()}
-        done = dict(zip(CASES, pool.map(run, CASES), strict=True))
-        yield done.__getitem__
+        yield {name: server.url for name, server in servers.items()}
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_bad_input(ran, case):
-    did, left = ran(case)
+def check(case: str, did: Ran) -> None:
+    """One line of what went wrong, for people and for programs."""
     boundary, code, _ = CASES[case]
     assert did.code == code, did.err
     (line,) = [line for line in did.err.splitlines() if line.startswith("error: ")]
@@ -110,11 +110,26 @@ def test_bad_input(ran, case):
     assert "Traceback" not in did.err + did.out
     assert did.last["error"]["boundary"] == boundary
     assert did.last["error"]["remedy"]
-    assert left == set()
+
+
+@pytest.mark.parametrize(
+    ("run", "case"),
+    [pytest.param(cli_here, case, id=case) for case in CASES]
+    + [pytest.param(cli, case, id=f"{case}, in a process") for case in IN_A_PROCESS],
+)
+def test_bad_input(addresses: dict[str, str], tmp_path: Path, run: Callable[..., Ran], case: str) -> None:
+    before = fill(tmp_path)
+    did = run("segment", *(argument.format(**addresses) for argument in CASES[case][2]), "--json", cwd=tmp_path)
+    check(case, did)
+    assert {path.name for path in tmp_path.iterdir()} == before
+
+
+def test_a_process_is_asked_about_each_boundary() -> None:
+    assert {CASES[case][0] for case in IN_A_PROCESS} == {boundary for boundary, _, _ in CASES.values()}
 
 
 def test_every_remedy_of_a_spent_budget_names_an_option_and_a_field():
-    options = cli("segment", "--help", cwd=Path.cwd()).out
+    options = cli_here("segment", "--help", cwd=Path.cwd()).out
     for ending, failure in NO_ANSWER.items():
         if ending is not Ending.MALFORMED:
             (name,) = re.findall(r"--(\w+) N", failure.remedy)

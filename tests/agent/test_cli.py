@@ -1,4 +1,4 @@
-"""The command line as a process of its own: what it prints, what it leaves behind, and its exit code."""
+"""The command line, mostly as a process of its own: what it prints, what it leaves behind, and its exit code."""
 
 import json
 import tomllib
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from agent_stubs import FACT, FRAMES, HEIGHT, WIDTH, cli, frames, script, square, write_clip
+from agent_stubs import FACT, FRAMES, HEIGHT, WIDTH, cli, cli_here, frames, script, square, write_clip
 from chat_server import chat_server, said
 from pycocotools.coco import COCO
 from shared_data import SHARED, needs_shared
@@ -154,7 +154,7 @@ def test_settings_come_from_the_env_file_and_options_win(tmp_path):
     (tmp_path / ".env").write_text("SEGSCOUT_SEGMENTER=grabcut\nSEGSCOUT_API_KEY=very-secret\nOTHER=1\n")
     ran = cli("segment", "one.png", "--box", BOX, "--json", cwd=tmp_path)
     assert ran.last["versions"]["segmenter"] == "grabcut"
-    wins = cli("segment", "one.png", "--box", BOX, "--segmenter", "nope", "--json", cwd=tmp_path)
+    wins = cli_here("segment", "one.png", "--box", BOX, "--segmenter", "nope", "--json", cwd=tmp_path)
     assert wins.last["error"]["boundary"] == "input"
     assert "very-secret" not in cli("doctor", "--json", cwd=tmp_path).out
 
@@ -164,7 +164,7 @@ def test_the_key_in_the_env_file_is_sent_by_every_floor(tmp_path):
     (tmp_path / ".env").write_text("SEGSCOUT_API_KEY=very-secret\n")
     with chat_server() as server:
         options = ["--policy", server.url, "--segmenter", "grabcut", "--json"]
-        cli("segment", "one.png", "x", *options, cwd=tmp_path)
+        cli_here("segment", "one.png", "x", *options, cwd=tmp_path)
         asked = len(server.keys)
         ran = cli("eval", "emblems", "--n", "1", "--no-search", *options, cwd=tmp_path)
     assert ran.code == 0, ran.err
@@ -179,9 +179,9 @@ def test_what_is_spent_can_be_allowed_as_the_remedy_says(tmp_path, option, few):
     with chat_server() as server:
         server.answers = [said("<keyframe> 0 </keyframe>")]
         options = ["--policy", server.url, "--segmenter", "grabcut", "--json"]
-        ran = cli("segment", "one.png", "x", f"--{option}", few, *options, cwd=tmp_path)
+        ran = cli_here("segment", "one.png", "x", f"--{option}", few, *options, cwd=tmp_path)
         asked = len(server.requests)
-        cli("segment", "one.png", "x", "--turns", "12", "--tokens", "9000", *options, cwd=tmp_path)
+        cli_here("segment", "one.png", "x", "--turns", "12", "--tokens", "9000", *options, cwd=tmp_path)
         more = len(server.requests) - asked
     assert ran.code == 1
     assert f"--{option} N" in ran.last["error"]["remedy"]

@@ -65,10 +65,11 @@ def test_a_link_is_good_for_its_time_and_its_server_alone(server, monkeypatch):
     assert httpx.get(url).status_code == 200
     path, query = urlsplit(url).path, urlsplit(url).query
     assert not Links(3_600).opens(path, query)
-    now = links.time()
-    monkeypatch.setattr(links, "time", lambda: now + 3_599)
+    expires = int(re.search(r"expires=(\d+)", query)[1])
+    assert expires - links.time() == pytest.approx(3_600, abs=60)
+    monkeypatch.setattr(links, "time", lambda: expires - 0.5)
     assert httpx.get(url).status_code == 200
-    monkeypatch.setattr(links, "time", lambda: now + 3_602)
+    monkeypatch.setattr(links, "time", lambda: expires + 0.5)
     assert httpx.get(url).status_code == 401
 
 

@@ -1,4 +1,4 @@
-"""Run by torchrun from a test: one GRPO step from records, in as many processes as there are."""
+"""Run by accelerate from a test: one GRPO step from records and then a recipe, in as many processes as there are."""
 
 import os
 import sys
@@ -9,6 +9,8 @@ from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 from trl import GRPOConfig
 
 from graphs.policies.batching import BatchingPolicy
+from rl.grpo.recipe import GRPORecipe
+from rl.grpo.train import run
 from rl.grpo.trainer import GraphGRPOTrainer
 from rl.records.decode import RecordedRows
 from rl.rows import RowSource
@@ -38,7 +40,8 @@ def train_once(
 
 
 if __name__ == "__main__":
-    folder, records, out, per_device = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
-    weights, _ = train_once(folder, RecordedRows.open(records, group=GROUP), out, per_device=per_device)
+    folder, records, out = (Path(argument) for argument in sys.argv[1:])
+    weights, _ = train_once(folder, RecordedRows.open(records, group=GROUP), out, per_device=GROUP)
     if os.environ.get("RANK", "0") == "0":
         torch.save(weights, out / "weights.pt")
+    run(GRPORecipe.model_validate_json((out / "recipe.json").read_text()), out / "recipe", device="cpu")

@@ -1,5 +1,6 @@
 """GRPO on the graph's episodes: exact tokens, exact pictures, and the same step from memory, disk and two processes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rollout_stubs import roll_out, runner
 pytest.importorskip("trl", reason="needs the extra train")
 
 from grpo_two_processes import GROUP, train_once
+from test_grpo_run import recipe, steps
 
 from graphs.policies.base import Sampling
 from rl.records import RecordWriter, compact
@@ -89,16 +91,35 @@ def test_offline_from_disk_equals_online(offline, recorded, tiny_policy, tmp_pat
     assert apart(online, offline[0]) < 1e-6
 
 
-def test_two_processes_agree_with_one(offline, recorded, tiny_policy, tmp_path):
+@pytest.fixture(scope="module")
+def of_two(recorded, tiny_policy, tmp_path_factory) -> Path:
+    """What two processes have done by the accelerate file: the same step from records, and a recipe."""
+    out = tmp_path_factory.mktemp("two")
+    held_out = {"split": "val", "seed": 1, "n": 3, "every": 1}
+    (out / "recipe.json").write_text(recipe(tiny_policy, held_out=held_out, trl={"max_steps": 1}).model_dump_json())
     here = Path(__file__).parent
+    root = here.parents[1]
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29571",
-         str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(tmp_path), "4"],
-        check=True, cwd=here.parents[1], capture_output=True, timeout=240,
-        env={**os.environ, "PYTHONPATH": str(here.parents[1]), "OMP_NUM_THREADS": "1"},
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(root / "rl/accelerate/two_cpu.yaml"),
+         "--main_process_port", "29571",
+         str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(out)],
+        check=True, cwd=root, capture_output=True, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    both = torch.load(tmp_path / "weights.pt", weights_only=True)
+    return out
+
+
+def test_two_processes_agree_with_one(offline, of_two):
+    both = torch.load(of_two / "weights.pt", weights_only=True)
     assert apart(both, offline[0]) < 1e-5
+
+
+def test_two_processes_run_a_recipe_by_the_accelerate_file(of_two):
+    lines = [json.loads(line) for line in (of_two / "recipe" / "log.jsonl").read_text().splitlines()]
+    assert [line["held_out/n"] for line in lines if "held_out/n" in line] == [3.0, 3.0]
+    assert {line["processes"] for line in lines} == {2}
+    assert len(steps(of_two / "recipe")) == 1
+    assert (of_two / "recipe" / "policy" / "config.json").is_file()
 
 
 @pytest.mark.parametrize("loss", ["dr_grpo", "grpo", "bnpo"])

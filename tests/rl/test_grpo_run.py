@@ -1,10 +1,7 @@
-"""Whole runs by recipe, small enough for a CPU: resumed, in stages, with an adapter, in two processes."""
+"""Whole runs by recipe, small enough for a CPU: resumed, in stages, with an adapter; `test_grpo` has two processes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,7 +24,6 @@ from rl.weights import merge_adapter
 from tools.errors import InputError
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).parents[2]
 
 
 def recipe(policy: Path, **changes: Any) -> GRPORecipe:
@@ -143,27 +139,6 @@ def test_an_adapter_is_trained_alone_and_merged(tiny_policy, tmp_path, by_length
     assert moved
     assert all(name.endswith(("q_proj.weight", "v_proj.weight")) for name in moved)
     assert steps(tmp_path)[1]["parity/max"] < 1e-4
-
-
-def test_two_processes_run_a_recipe_by_the_accelerate_file(tiny_policy, tmp_path):
-    held_out = {"split": "val", "seed": 1, "n": 3, "every": 1}
-    (tmp_path / "r.json").write_text(recipe(tiny_policy, held_out=held_out, trl={"max_steps": 1}).model_dump_json())
-    code = (
-        "import sys\nfrom pathlib import Path\nfrom rl.grpo.recipe import GRPORecipe\nfrom rl.grpo.train import run\n"
-        "run(GRPORecipe.model_validate_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), device='cpu')\n"
-    )
-    (tmp_path / "go.py").write_text(code)
-    subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(ROOT / "rl/accelerate/two_cpu.yaml"),
-         "--main_process_port", "29573", str(tmp_path / "go.py"), str(tmp_path / "r.json"), str(tmp_path / "out")],
-        check=True, cwd=ROOT, capture_output=True, timeout=240,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    lines = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    assert [line["held_out/n"] for line in lines if "held_out/n" in line] == [3.0, 3.0]
-    assert {line["processes"] for line in lines} == {2}
-    assert len(steps(tmp_path / "out")) == 1
-    assert (tmp_path / "out" / "policy" / "config.json").is_file()
 
 
 def test_what_pays_is_learnt(tiny_policy, tmp_path, monkeypatch):

@@ -1,11 +1,13 @@
-"""`segscout rl` as a process: records are made, shown and checked; slips get one clear line."""
+"""`segscout rl`: records are made, shown and checked, each once by a process; slips get one clear line."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -24,27 +26,30 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=200)
 
 
-@pytest.fixture
-def told(monkeypatch):
-    """What a command that fails says, in this process: starting one for each slip would take minutes."""
-
-    def fail(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["segscout rl", *arguments])
-        monkeypatch.chdir(ROOT)
+def run_here(*arguments: str) -> tuple[object, str]:
+    """Run a command in this process, for starting one takes seconds; returns what it ends with and prints."""
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
+        patch.setattr(sys, "argv", ["segscout rl", *arguments])
+        patch.chdir(ROOT)
         with pytest.raises(SystemExit) as ended:
             main()
-        assert ended.value.code not in (0, None)
-        return " ".join(str(ended.value.code).split())
+    return ended.value.code, out.getvalue()
 
-    return fail
+
+def told(*arguments: str) -> str:
+    """What a command that fails says."""
+    code, _ = run_here(*arguments)
+    assert code not in (0, None)
+    return " ".join(str(code).split())
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory) -> tuple[Path, dict]:
     folder = tmp_path_factory.mktemp("records")
-    ran = run("record", "--n", "3", "--group", "2", "--seed", "4", "--out", str(folder), "--json")
-    assert ran.returncode == 0, ran.stderr
-    return folder, json.loads(ran.stdout.splitlines()[-1])
+    code, out = run_here("record", "--n", "3", "--group", "2", "--seed", "4", "--out", str(folder), "--json")
+    assert code == 0
+    return folder, json.loads(out.splitlines()[-1])
 
 
 @WEIGHTS
@@ -54,10 +59,11 @@ def test_records_are_made_shown_and_checked(recorded):
     assert summary["broken"] == 0
     shown = run("show", str(folder), "2", "--json")
     record = json.loads(shown.stdout)
-    readable = run("show", str(folder), record["episode_id"])
-    assert record["query"] in " ".join(readable.stdout.split()).replace("│ │", "")
-    checked = run("check", str(folder), "--policy", "embedded", "--json")
-    report = json.loads(checked.stdout.splitlines()[-1])
+    _, readable = run_here("show", str(folder), record["episode_id"])
+    assert record["query"] in " ".join(readable.split()).replace("│ │", "")
+    code, checked = run_here("check", str(folder), "--policy", "embedded", "--json")
+    report = json.loads(checked.splitlines()[-1])
+    assert code == 0
     assert report["broken"] == []
     assert report["parity_max"] < 1e-4
     assert report["compared_tokens"] > 100
@@ -80,7 +86,7 @@ def test_a_picture_that_is_gone_is_found_out(recorded):
 def test_a_killed_run_is_continued_by_the_same_command(tmp_path):
     folder = tmp_path / "out"
     lines = folder / "episodes-000.jsonl"
-    arguments = ("record", "--n", "8", "--group", "2", "--segmenter", "grabcut", "--out", str(folder), "--json")
+    arguments = ("record", "--n", "4", "--group", "2", "--segmenter", "grabcut", "--out", str(folder), "--json")
     ran = subprocess.Popen(
         [sys.executable, "-m", "agent.cli", "rl", *arguments], cwd=ROOT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -90,35 +96,35 @@ def test_a_killed_run_is_continued_by_the_same_command(tmp_path):
     os.kill(ran.pid, signal.SIGKILL)
     ran.wait()
     before = [json.loads(line) for line in lines.read_bytes().split(b"\n")[:-1]]
-    assert 2 <= len(before) < 16, "killed in the middle"
+    assert 2 <= len(before) < 8, "killed in the middle"
     assert [record["episode_id"] for record in read_records(folder)] == [record["episode_id"] for record in before]
     again = json.loads(run(*arguments).stdout.splitlines()[-1])
-    assert (again["records"], again["episodes"], again["kept"], again["broken"]) == (16, 16, len(before), 0)
+    assert (again["records"], again["episodes"], again["kept"], again["broken"]) == (8, 8, len(before), 0)
     after = {record["episode_id"]: record for record in read_records(folder)}
-    assert len(after) == 16
+    assert len(after) == 8
     for record in before:
         assert after[record["episode_id"]]["input_ids"] == record["input_ids"]
     groups = [(record["group_id"], record["sample_index"]) for record in after.values()]
-    assert len(set(groups)) == 16
-    assert len({group for group, _ in groups}) == 8
-    finished = json.loads(run(*arguments).stdout.splitlines()[-1])
-    assert finished == again | {"kept": 16}
+    assert len(set(groups)) == 8
+    assert len({group for group, _ in groups}) == 4
+    finished = json.loads(run_here(*arguments)[1].splitlines()[-1])
+    assert finished == again | {"kept": 8}
 
 
 @WEIGHTS
 def test_other_options_add_to_a_folder_and_take_nothing_away(recorded):
     folder, summary = recorded
-    added = run("record", "--n", "1", "--no-search", "--seed", "4", "--out", str(folder), "--json")
-    assert json.loads(added.stdout.splitlines()[-1])["records"] == summary["records"] + 1
+    _, added = run_here("record", "--n", "1", "--no-search", "--seed", "4", "--out", str(folder), "--json")
+    assert json.loads(added.splitlines()[-1])["records"] == summary["records"] + 1
 
 
-def test_an_empty_file_has_no_records_yet(tmp_path, told):
+def test_an_empty_file_has_no_records_yet(tmp_path):
     (tmp_path / "episodes-000.jsonl").touch()
     assert f"no records in {tmp_path} yet" in told("show", str(tmp_path))
 
 
 @pytest.mark.parametrize("command", ["show", "check"])
-def test_other_columns_get_one_clear_line(tmp_path, told, command):
+def test_other_columns_get_one_clear_line(tmp_path, command):
     (tmp_path / "episodes-000.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
     assert "line 1 is no record: schema_version" in told(command, str(tmp_path))
 
@@ -139,7 +145,7 @@ def test_other_columns_get_one_clear_line(tmp_path, told, command):
         (("grpo", "nothing"), "no recipe"),
     ],
 )
-def test_a_slip_gets_one_clear_line(told, arguments, said):
+def test_a_slip_gets_one_clear_line(arguments, said):
     assert said in told(*arguments)
 
 

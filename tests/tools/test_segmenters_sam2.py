@@ -25,9 +25,13 @@ BOTH = Prompt((5, 5, 60, 45), ((10.0, 10.0), (20.0, 30.0)), (1, 0))
 
 
 def reference_masks(model, recipe: PixelRecipe, image: np.ndarray, prompts: list[Prompt], **call) -> list[np.ndarray]:
-    """Each prompt alone through transformers' own forward, boxes as boxes; all masks upsampled, then the best taken."""
+    """Each prompt alone through transformers' own forward, boxes as boxes; all masks upsampled, then the best taken.
+
+    What the first forward made of the picture serves the others: at the published size, encoding it takes seconds.
+    """
     height, width = image.shape[:2]
     scale = torch.tensor([recipe.side / width, recipe.side / height])
+    picture: dict[str, object] = {"pixel_values": recipe.tensor(image)[None]}
     masks = []
     for prompt in prompts:
         inputs = {}
@@ -38,7 +42,8 @@ def reference_masks(model, recipe: PixelRecipe, image: np.ndarray, prompts: list
             inputs["input_labels"] = torch.tensor(prompt.labels)[None, None]
         single = not prompt.box and len(prompt.points) == 1
         with torch.inference_mode():
-            output = model(pixel_values=recipe.tensor(image)[None], multimask_output=single, **inputs)
+            output = model(**picture, multimask_output=single, **inputs)
+        picture = {"image_embeddings": list(output.image_embeddings)}
         full = interpolate(output.pred_masks[0], size=(height, width), mode="bilinear", align_corners=False) > 0
         masks.append(full[0, output.iou_scores[0, 0].argmax()].numpy())
     return masks
@@ -48,7 +53,13 @@ def reference_clip(model, recipe: PixelRecipe, frames: list[np.ndarray], prompts
     """The whole clip through transformers' own session and iterators, nothing evicted; {frame: masks}."""
     height, width = frames[0].shape[:2]
     video = torch.stack([recipe.tensor(frame) for frame in frames])
-    session = Sam2VideoInferenceSession(video=video, video_height=height, video_width=width, dtype=torch.float32)
+    session = Sam2VideoInferenceSession(
+        video=video,
+        video_height=height,
+        video_width=width,
+        dtype=torch.float32,
+        max_vision_features_cache_size=len(frames),  # the keyframe is looked at three times, and encoded once
+    )
     processor = object.__new__(Sam2VideoProcessor)  # its constructor wants torchvision; prompts need none of it
     processor.point_pad_value, processor.target_size = -10, recipe.side
     processor.process_new_points_or_boxes_for_video_frame(

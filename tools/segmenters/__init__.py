@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tools.errors import InputError, SegmenterError
+from tools.loading import loading
 from tools.segmenters.base import Segmenter
 
 EMBEDDED = Path(__file__).parent / "embedded"
@@ -29,6 +30,7 @@ def load_segmenter(name: str = "sam2", model: str | None = None, device: str | N
             "the small SAM 2 is not in this installation.",
             remedy=f"Restore {EMBEDDED}, name a checkpoint such as facebook/sam2.1-hiera-tiny, or use grabcut.",
         )
-    from tools.segmenters.sam2 import Sam2Segmenter
+    with loading():
+        from tools.segmenters.sam2 import Sam2Segmenter
 
     return Sam2Segmenter(model or str(EMBEDDED), device=device)
