@@ -34,7 +34,7 @@ demo: $(STAMP) ## The main job, on a clip that nobody has seen
 
 # Two processes share the tests out between them, and whoever is through takes over from the other.
 test: $(ALL) ## All tests, in as many processes as WORKERS says (2)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n $(WORKERS) --dist worksteal -m "slow or not slow"
 
 lint: $(STAMP) ## Check style
 	$(BIN)/ruff format --check .
