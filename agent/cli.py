@@ -299,6 +299,19 @@ def replay(
 
 
 @app.command()
+def profiles(
+    name: Annotated[
+        str | None, typer.Argument(help="Tell all of this one.", autocompletion=completion.profiles)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what each public checkpoint needs: dialect, sizes, budget, and the vllm line that serves it."""
+    from agent.commands.profiles import run_profiles
+
+    run_profiles(name, as_json=as_json)
+
+
+@app.command()
 def doctor(
     policy: Annotated[
         str | None,

@@ -17,6 +17,14 @@ from tools.errors import InputError
 
 PromptStyle = Literal["published", "compact"]
 
+_PICTURES = 16
+"""Pictures of a long episode: frames, closer looks and searched ones."""
+_WORDS = 4_096
+"""Tokens of prompt and results in a long episode."""
+_CELL = 28
+"""Side of a picture's token in pixels; Qwen3-VL's is 32, so this is enough for it, too."""
+_STEP = 8_192
+
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
@@ -33,9 +41,27 @@ class Profile:
     source: str = ""
     """Where the sizes and the convention come from."""
 
+    served_with: str = ""
+    """Options that a vLLM server of it needs besides its sizes."""
+
+    @property
+    def serve(self) -> str:
+        """The command that serves this checkpoint by vLLM, with room for a whole episode; "" for what ships here."""
+        if self.name == EMBEDDED:
+            return ""
+        limits = f"--max-model-len {self._context_tokens()} --limit-mm-per-prompt '{{\"image\": {_PICTURES}}}'"
+        return " ".join(filter(None, ("vllm serve", self.model or "MODEL", limits, self.served_with)))
+
     def make_dialect(self) -> Dialect:
         """Return the dialect, set up for this profile's prompt and view."""
         return make_dialect(self.dialect, self.view, self.prompt)
+
+    def _context_tokens(self) -> int:
+        """Return the tokens of a long episode: words, frames, and looks and searched pictures in equal parts."""
+        view, more = self.view, (_PICTURES - self.view.frames) // 2
+        sides = (view.frame_size,) * view.frames + (view.keyframe_size, view.image_size) * more
+        tokens = _WORDS + self.budget.tokens + sum((side // _CELL) ** 2 for side in sides)
+        return -(-tokens // _STEP) * _STEP
 
 
 _SEG_RESEARCH_VIEW = View(frames=6, frame_size=448, keyframe_size=864, image_size=256)
@@ -101,6 +127,15 @@ PROFILES: Mapping[str, Profile] = {
             source="JIA-Lab-research/VisionReasoner at c013132: pictures of 840, 2048 tokens, greedy",
         ),
         Profile(
+            name="qwen2.5-vl",
+            dialect="vision_reasoner",
+            prompt="published",
+            view=_SEG_ZERO_VIEW,
+            budget=Budget(turns=8, tokens=8_192, turn_tokens=2_048),
+            model="Qwen/Qwen2.5-VL-7B-Instruct",
+            source="the untrained baseline of VisionReasoner's paper, asked alike: it answers in pixels of the picture",
+        ),
+        Profile(
             name="seg-zero-7b",
             dialect="seg_zero",
             prompt="published",
@@ -117,6 +152,7 @@ PROFILES: Mapping[str, Profile] = {
             budget=Budget(turns=8, tokens=16_384, turn_tokens=4_096),
             source="any model that calls tools, hosted or served with a tool parser; sides are multiples of the "
             "28-pixel and 32-pixel cells of Qwen's models, and tokens leave room for reasoning",
+            served_with="--enable-auto-tool-choice --tool-call-parser hermes",
         ),
         _seg_r1("3B"),
         _seg_r1("7B"),

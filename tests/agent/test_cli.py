@@ -103,6 +103,15 @@ def test_a_box_of_a_later_frame_skips_the_policy(tmp_path, clip):
     assert (mask & truth).sum() / (mask | truth).sum() > 0.5
 
 
+def test_profiles_tell_the_line_that_serves_each_and_it_is_not_wrapped(tmp_path):
+    ran = cli_here("profiles", "vision-reasoner-7b", "--json", cwd=tmp_path)
+    (told,) = ran.last["profiles"]
+    assert f"   serve  {told['serve']}" in (ran.out + ran.err).splitlines()
+    assert told["view"]["frame_size"] == 840
+    assert cli_here("profiles", "gpt", cwd=tmp_path).code == 2
+    assert "seg-r1-7b" in cli_here("profiles", cwd=tmp_path).out
+
+
 def test_replay_reports_on_standard_output(tmp_path):
     turn = '<thinking> x </thinking>\n<answer> {"bbox_2d": [1, 2, 3, 4], "point_2d": [2, 3]} </answer>'
     record = {"output": f"{turn}<|im_end|>", "tool_interact_info": [], "traj_stop_reason": "finished"}

@@ -58,7 +58,9 @@ def test_bash_itself_completes(tmp_path):
 
 
 def test_commands_and_options_are_completed():
-    assert {"demo", "segment", "serve", "mcp", "replay", "doctor", "eval", "rl"} <= set(completed("segscout "))
+    assert {"demo", "segment", "serve", "mcp", "replay", "profiles", "doctor", "eval", "rl"} <= set(
+        completed("segscout ")
+    )
     assert completed("segscout eval em") == ["emblems", "emblems-semantic"]
     assert completed("segscout mcp --media") == ["--media-root"]
 

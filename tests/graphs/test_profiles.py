@@ -1,4 +1,6 @@
+import json
 import pickle
+import shlex
 
 import pytest
 
@@ -38,3 +40,19 @@ def test_unknown_names_list_the_known_ones() -> None:
         get_profile("gpt")
     with pytest.raises(InputError, match="seg_research"):
         make_dialect("klingon", get_profile("embedded").view)
+
+
+def test_every_public_checkpoint_has_the_line_that_serves_it() -> None:
+    assert get_profile("embedded").serve == ""
+    line = get_profile("vision-reasoner-7b").serve
+    assert line.startswith("vllm serve Ricky06662/VisionReasoner-7B --max-model-len ")
+    options = shlex.split(line)
+    assert json.loads(options[options.index("--limit-mm-per-prompt") + 1]) == {"image": 16}
+    native = shlex.split(get_profile("native").serve)
+    assert native[2] == "MODEL"
+    assert native[-3:] == ["--enable-auto-tool-choice", "--tool-call-parser", "hermes"]
+    for profile in PROFILES.values():
+        if profile.serve:
+            context = int(shlex.split(profile.serve)[4])
+            shown = profile.view.frames * (profile.view.frame_size // 32) ** 2
+            assert profile.budget.tokens + shown < context <= 65_536
