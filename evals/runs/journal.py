@@ -1,0 +1,102 @@
+"""Rows on disk while a run lasts: one JSON object a line, the first line saying what the run is.
+
+A line is written whole and flushed, so a killed run loses at most the row it was writing.
+"""
+
+import fcntl
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Self
+
+from evals.runs.work import PlainRow
+from tools.errors import InputError, boundary
+
+_REMEDY = "Check the folder and the room on its disk."
+
+
+class Journal:
+    """A file of rows, one for each item done; opening it again goes on with it.
+
+    `header` is what decides the rows. Raises InputError if the file belongs to another run, which names what differs;
+    if another process is writing it; if a line is no row; and if it cannot be read or written.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self.path = path
+        self.rows: dict[int, PlainRow] = {}
+        with boundary(InputError, f"{path} cannot be written", remedy=_REMEDY):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = path.open("a+", encoding="utf-8")
+        try:
+            self._lock()
+            cut_torn_line(path)
+            self._resume(header)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, row: PlainRow) -> None:
+        """Keep the row of an item; InputError if it cannot be written."""
+        self._write(row)
+        self.rows[row["index"]] = row
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as taken:
+            raise InputError(
+                f"another process is writing {self.path}.", remedy="Wait for it, or name another folder."
+            ) from taken
+
+    def _resume(self, header: Mapping[str, Any]) -> None:
+        lines = self.path.read_bytes().splitlines()
+        ours = json.loads(json.dumps(header))
+        if not lines:
+            self._write(ours)
+            return
+        theirs = _read_line(lines[0], self.path, 1)
+        if changed := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
+            told = "; ".join(f"{key} was {theirs.get(key)!r} and is {ours.get(key)!r}" for key in changed)
+            raise InputError(
+                f"{self.path} is of another run: {told}.", remedy="Say the same again, or name another folder."
+            )
+        for number, line in enumerate(lines[1:], 2):
+            row = _read_line(line, self.path, number)
+            self.rows[row["index"]] = row
+
+    def _write(self, plain: Mapping[str, Any]) -> None:
+        with boundary(InputError, f"{self.path} cannot be written", remedy=_REMEDY):
+            self._file.write(json.dumps(plain, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._file.flush()
+
+
+def cut_torn_line(path: Path) -> None:
+    """Cut off a last line that a killed run left unfinished: what is appended must begin on a line of its own."""
+    if not path.exists():
+        return
+    whole = path.read_bytes()
+    kept = whole.rfind(b"\n") + 1
+    if kept < len(whole):
+        with path.open("r+b") as file:
+            file.truncate(kept)
+
+
+def _read_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        plain = json.loads(line)
+    except ValueError:
+        plain = None
+    if not isinstance(plain, dict) or (number > 1 and not isinstance(plain.get("index"), int)):
+        raise InputError(f"{path}, line {number}, is no row.", remedy="Remove that line, or name another folder.")
+    return plain
