@@ -15,6 +15,7 @@ from graphs.conversation import Turn
 from graphs.dialects.seg_research import SegResearch
 from graphs.policies.chatml import ChatML
 from rl.sft.batches import Batch, Shape, collate
+from rl.sft.chatter import SILENCE, Chatter
 from rl.sft.perception import clip_sample, emblem_sample, picture_sample
 from rl.sft.samples import Pictures, jitter_coordinates, tokenise
 from rl.sft.tokenizer import NUMBERS, coordinate_openers, token_id
@@ -49,6 +50,7 @@ class Stream(IterableDataset[Batch]):
     share: Share = Share(0, 1)
     mix: Mapping[Ability, float] = field(default_factory=lambda: MIX)
     careless: Carelessness = CAREFUL
+    chatter: Chatter = SILENCE
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -77,7 +79,7 @@ class Stream(IterableDataset[Batch]):
         world_seed = self.seed * 1_000_003 + number
         if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
-            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix, self.careless)
+            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix, self.careless, self.chatter)
         world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots
         small, large = slots[view.image_size], slots[view.keyframe_size]
 

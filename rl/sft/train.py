@@ -27,6 +27,7 @@ from graphs.profiles import get_profile
 from rl.checkpoints import save_policy
 from rl.recipes import find_recipe, read_toml
 from rl.sft.batches import Batch, Shape
+from rl.sft.chatter import SILENCE, Chatter
 from rl.sft.crew import Crew
 from rl.sft.loss import CoordinateLoss, Scores
 from rl.sft.model import FastPolicy, PolicySize, make_policy
@@ -47,7 +48,7 @@ class Stage:
     `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
     many units; `freeze` names the part of the model ("" for none) that keeps its weights; `mix` says how often
     trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty), `careless` how often their
-    demonstrator errs.
+    demonstrator errs, and `chatter` how often strangers speak in what is found.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Stage:
     freeze: str = ""
     mix: dict[Ability, float] = field(default_factory=dict)
     careless: Carelessness = CAREFUL
+    chatter: Chatter = SILENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,7 @@ class Recipe:
                     **stage,
                     "slots": {int(side): count for side, count in stage["slots"].items()},
                     "careless": Carelessness(**stage.get("careless", {})),
+                    "chatter": Chatter(**stage.get("chatter", {})),
                 }
             )
             for stage in raw.pop("stages")
@@ -189,6 +192,7 @@ class Trainer:
             share,
             stage.mix or MIX,
             stage.careless,
+            stage.chatter,
         )
         workers = max(1, self.recipe.workers // self.crew.size) if split == "train" else 0
         return iter(loader(stream, workers, pin=self.device.type == "cuda"))

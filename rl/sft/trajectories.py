@@ -14,6 +14,7 @@ from graphs.actions import LookCloser, Search
 from graphs.conversation import Turn
 from graphs.dialects.base import Dialect, ShownFrame, ShownImage
 from graphs.dialects.seg_research import search_turn
+from rl.sft.chatter import SILENCE, Chatter, Strangers
 from rl.sft.samples import Pictures, said
 from tools.knowledge import KnowledgeBase
 from tools.media import resize_square
@@ -61,6 +62,7 @@ def draw_trajectory(
     dialect: Dialect,
     mix: Mapping[Ability, float] = MIX,
     careless: Carelessness = CAREFUL,
+    chatter: Chatter = SILENCE,
 ) -> tuple[list[Turn], Pictures]:
     """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again."""
     weights = np.array([mix.get(ability, 0.0) for ability in ABILITIES])
@@ -78,8 +80,11 @@ def draw_trajectory(
         hasty = search and task.bridge is not None and errs(careless.hasty)
         if task.target is None and errs(careless.bold):
             task = replace(task, target=guess)
+        strangers = chatter.draw(rng) if search else None
         try:
-            return play(task, library, dialect, search=search, guess=guess, aside=aside, hasty=hasty)
+            return play(
+                task, library, dialect, search=search, guess=guess, aside=aside, hasty=hasty, strangers=strangers
+            )
         except OracleLostError:
             continue
 
@@ -93,10 +98,12 @@ def play(
     guess: int = 0,
     aside: str = "",
     hasty: bool = False,
+    strangers: Strangers | None = None,
 ) -> tuple[list[Turn], Pictures]:
     """Play a task as the graph would, without the graph's machinery; returns the conversation and its pictures.
 
     With `aside` it first searches for that, which no task needs; a `hasty` demonstrator guesses although it may search.
+    What `strangers` say among the results is shown to the policy, but the demonstrator does not listen.
     A test holds this against the graph itself: same turns, same pictures.
     """
     view, pictures = dialect.view, Pictures()
@@ -104,25 +111,30 @@ def play(
     shown = [ShownFrame(f, pictures.put(resize_square(task.clip[f], view.frame_size))) for f in frames]
     oracle = Oracle(task, library.world, frames, search=search and not hasty, guess=guess)
     turns = [said("system", dialect.system(search=search)), said("user", *dialect.task(task.query, shown))]
-    observation = ""
+    heard = ""
     while True:
-        text = search_turn("I look around first.", "text_search", aside) if aside else oracle.turn(observation)
+        text = search_turn("I look around first.", "text_search", aside) if aside else oracle.turn(heard)
         aside = ""
         turns.append(said("assistant", text))
         action = dialect.parse(text)
         if isinstance(action, Search):
             query = action.queries[0]
             if query.tool == "text_search":
-                parts = dialect.text_results(library.knowledge.search_text(query.query, RESULTS))
+                hits = library.knowledge.search_text(query.query, RESULTS)
+                kept = strangers.kept(hits) if strangers else hits
+                parts = dialect.text_results(strangers.among(kept, query.query) if strangers else kept)
+                heard = said("user", *dialect.text_results(kept)).text
             else:
-                parts = dialect.image_results(_pictures_of(library, query.query, pictures, view.image_size))
+                found = _pictures_of(library, query.query, pictures, view.image_size)
+                parts = dialect.image_results(strangers.under(found) if strangers else found)
+                heard = said("user", *dialect.image_results(found)).text
         elif isinstance(action, LookCloser):
             image = resize_square(task.clip[action.frame], view.keyframe_size)
             parts = dialect.keyframe(ShownFrame(action.frame, pictures.put(image)))
+            heard = said("user", *parts).text
         else:
             return turns, pictures
         turns.append(said("user", *parts))
-        observation = turns[-1].text
 
 
 def _pictures_of(library: Library, query: str, pictures: Pictures, side: int) -> Sequence[ShownImage]:
