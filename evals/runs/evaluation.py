@@ -16,7 +16,7 @@ from evals.runs.journal import Journal
 from evals.runs.spec import RunSpec
 from evals.runs.table import write_rows
 from evals.runs.versions import versions
-from evals.runs.work import Engine, Play, PlainRow
+from evals.runs.work import Engine, PlainRow, Play
 from tools.errors import EvaluationError, InputError, SegscoutError, boundary
 
 ROWS, TABLE, SUMMARY = "rows.jsonl", "rows.parquet", "summary.json"
@@ -72,9 +72,9 @@ async def evaluate(
     """Run a benchmark and return its summary and its rows in order; a sample that fails is a row of a failure.
 
     With a `folder`, rows are kept there as they come and a later call goes on with them; at the end there are a
-    Parquet file of them and the summary as JSON. `watch` is given
-    the title, the number of samples and how many are done, and then the score of each row as it comes. Raises InputError for a
-    benchmark or folder that cannot be used, and what `prepare` raises.
+    Parquet file of them and the summary as JSON. `watch` is given the title, the number of samples and how many are
+    done, and then the score of each row as it comes. Raises InputError for a benchmark or folder that cannot be used,
+    and what `prepare` raises.
     """
     benchmark = open_benchmark(spec)
     if not len(benchmark):
@@ -106,14 +106,15 @@ def _unwatched(what: str, total: int, done: int) -> AbstractContextManager[Calla
 
 async def run_sample(benchmark: Benchmark, run: RunSample, index: int) -> Row:
     """Run one sample; one that cannot be read or scored is a row of a failure."""
+    remedy = "Check its files; else it is a fault of ours."
     try:
-        with boundary(
-            EvaluationError, f"sample {index} could not be scored", remedy="Check its files; else it is a fault of ours."
-        ):
+        with boundary(EvaluationError, f"sample {index} could not be scored", remedy=remedy):
             return await run(index)
     except SegscoutError as error:
         scores = benchmark.failure(index)
-        return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)
+        return Row(
+            index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores
+        )
 
 
 def summarise(

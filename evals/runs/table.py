@@ -11,7 +11,10 @@ from typing import Any
 from evals.benchmarks.base import Row
 from tools.errors import InputError, boundary
 
-_PLAIN = ("index", "id", "query", "group", "ending", "error", "message", "score", "seconds", "turns", "searches", "frame")
+_PLAIN = (
+    "index", "id", "query", "group", "ending", "error", "message",
+    "score", "seconds", "turns", "searches", "frame",
+)  # fmt: skip
 
 
 def check_arrow() -> None:
