@@ -3,8 +3,10 @@
 A bad episode is data, not a crash: the graph records these errors as endings; the CLI prints them as one line.
 """
 
+import copyreg
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class SegscoutError(Exception):
@@ -22,6 +24,10 @@ class SegscoutError(Exception):
 
     def __str__(self) -> str:
         return f"{self.boundary}: {self.message} {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are made anew from their positional arguments, which leave out the remedy; workers send theirs.
+        return copyreg.__newobj__, (type(self), self.message), self.__dict__
 
 
 class InputError(SegscoutError):

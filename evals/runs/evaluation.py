@@ -42,6 +42,10 @@ class EvaluationWork:
 
         return play
 
+    def failed(self, index: int, error: SegscoutError) -> PlainRow:
+        """Return a sample that could not be run as the row of a failure."""
+        return _failure(open_benchmark(self.spec), index, error).to_plain()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
@@ -111,10 +115,12 @@ async def run_sample(benchmark: Benchmark, run: RunSample, index: int) -> Row:
         with boundary(EvaluationError, f"sample {index} could not be scored", remedy=remedy):
             return await run(index)
     except SegscoutError as error:
-        scores = benchmark.failure(index)
-        return Row(
-            index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores
-        )
+        return _failure(benchmark, index, error)
+
+
+def _failure(benchmark: Benchmark, index: int, error: SegscoutError) -> Row:
+    scores = benchmark.failure(index)
+    return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)
 
 
 def summarise(
