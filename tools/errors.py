@@ -3,7 +3,6 @@
 A bad episode is data, not a crash: the graph records these errors as endings; the CLI prints them as one line.
 """
 
-import copyreg
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +26,11 @@ class SegscoutError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are made anew from their positional arguments, which leave out the remedy; workers send theirs.
-        return copyreg.__newobj__, (type(self), self.message), self.__dict__
+        return _remake, (type(self), self.message), self.__dict__
+
+
+def _remake(kind: type[SegscoutError], message: str) -> SegscoutError:
+    return kind.__new__(kind, message)
 
 
 class InputError(SegscoutError):
