@@ -55,7 +55,8 @@ class RayEngine:
         with self._connected() as ray:
             self._check_gpus(ray)
             actor = ray.remote(num_cpus=1, num_gpus=self.gpus_per_worker, scheduling_strategy="SPREAD")(Worker)
-            places = [Place(lambda: actor.remote(work)) for _ in range(min(self.workers, len(items)))]
+            sent = ray.put(work)  # once, however many workers there are and die
+            places = [Place(actor.remote, sent) for _ in range(min(self.workers, len(items)))]
             left = list(items)
             try:
                 for concurrency in (self.concurrency, *[1] * (TRIES - 1)):

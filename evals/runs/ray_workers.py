@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any
 
 from evals.runs.work import PlainRow, Play, Work
-from tools.errors import EvaluationError, boundary
+from tools.errors import EvaluationError, SegscoutError
 
 TRIES = 3
 """Workers that an item may end, and that may die in a row while they open the work."""
@@ -18,13 +18,12 @@ Outcome = tuple[int, PlainRow | None]
 class Worker:
     """What runs in a worker process, as a Ray actor: it opens the work once, then plays what it is given."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self) -> None:
         self._play: Play | None = None
 
-    async def open(self) -> None:
+    async def open(self, work: Work) -> None:
         """Load what the work needs."""
-        self._play = await self._work.open()
+        self._play = await work.open()
 
     async def play(self, item: int) -> PlainRow:
         """Do one item."""
@@ -36,10 +35,14 @@ class Worker:
 
 
 class Place:
-    """Where a worker works. One that dies leaves its place to a new one, which opens the work anew."""
+    """Where a worker works. One that dies leaves its place to a new one, which opens the work anew.
 
-    def __init__(self, start: Callable[[], Any]) -> None:
+    `start` starts a worker, an actor, and `work` is what it is to open, or a reference to it.
+    """
+
+    def __init__(self, start: Callable[[], Any], work: Any) -> None:
         self._start = start
+        self._work = work
         self._worker: Any = None
         self._opening = asyncio.Lock()
 
@@ -55,12 +58,10 @@ class Place:
                     break
                 worker = self._start()
                 try:
-                    await worker.open.remote()
+                    await worker.open.remote(self._work)
                     self._worker = worker
                 except errors.RayTaskError as raised:
-                    remedy = "Make sure that segscout and its data are there on every machine."
-                    with boundary(EvaluationError, "a worker could not open the work", remedy=remedy):
-                        raise raised.cause from None
+                    raise _opening_error(raised.cause) from None
                 except errors.RayError as died:
                     if attempt == TRIES:
                         raise EvaluationError(
@@ -88,6 +89,15 @@ class Place:
         if self._worker is not None:
             importlib.import_module("ray").kill(self._worker)
             self._worker = None
+
+
+def _opening_error(cause: Exception) -> SegscoutError:
+    """Return an error of ours as it is, and one line of any other: on a cluster, mostly something is not installed."""
+    if isinstance(cause, SegscoutError):
+        return cause
+    told = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
+    remedy = "Make sure that segscout and its data are there on every machine."
+    return EvaluationError(f"a worker could not open the work: {told}.", remedy=remedy)
 
 
 async def play_all(places: Sequence[Place], items: Sequence[int], concurrency: int) -> AsyncGenerator[Outcome]:
