@@ -7,6 +7,7 @@ Ray Data either repeats without end what kills its worker, or drops it and may w
 
 import importlib
 import os
+import socket
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from tools.errors import EvaluationError, InputError, boundary
 
 _STORE_BYTES = 128 * 1024**2
 """Shared memory of a Ray of our own: rows are small, and unasked it would take a third of the machine's memory."""
+
+_KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,10 @@ class RayEngine:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody need know that, and what, is computed here
         own = {"num_cpus": self.workers, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
-        remedy = "Check the address, and that Ray and Python are of the same versions there."
+        remedy = "Check the address, Ray's token (RAY_AUTH_MODE=token), and the versions of Ray and Python there."
         try:
             with boundary(InputError, f"there is no Ray to be had at {self.address or 'this machine'}", remedy=remedy):
+                _knock(self.address)
                 where = {"address": self.address} if self.address else {"address": "local", **own}
                 ray.init(log_to_driver=False, logging_level="ERROR", **where)
             yield ray
@@ -99,6 +103,13 @@ class RayEngine:
                 f"no machine has {self.gpus_per_worker:g} GPUs for a worker; the most that one has is {most:g}.",
                 remedy="Ask for fewer with --gpus-per-worker, or add such a machine first.",
             )
+
+
+def _knock(address: str | None) -> None:
+    """Raise OSError if nothing listens at a host:port; Ray itself would try for two minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 def _import_ray() -> Any:
