@@ -44,7 +44,7 @@ def two_workers() -> Iterator[None]:
     """A Ray that engines use as it is, so that it starts once."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import this file
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
@@ -89,7 +89,8 @@ class Fragile(Work):
 
 
 async def rows_of(engine: RayEngine | LocalEngine, work: Work, items: Sequence[int]) -> dict[int, PlainRow]:
-    rows = [row async for row in engine.run(work, items)]
+    async with asyncio.timeout(90):  # what is lost would be waited for without end
+        rows = [row async for row in engine.run(work, items)]
     assert sorted(row["index"] for row in rows) == list(items)
     return {row["index"]: row for row in rows}
 
@@ -125,8 +126,9 @@ async def test_what_the_work_raises_comes_as_it_was_raised(two_workers):
         await rows_of(RayEngine(), Fragile(wrong=3), range(20))
     assert (type(raised.value), raised.value.remedy) == (InputError, "Mend it.")
     assert str(raised.value) == "input: 3 is wrong. Mend it."
-    with pytest.raises(InputError, match=r"benchmark 'nope'.*Choose one of"):
+    with pytest.raises(InputError, match=r"benchmark 'nope'.*Choose one of") as raised:
         await rows_of(RayEngine(), EvaluationWork(RunSpec(benchmark="nope")), range(3))
+    assert type(raised.value) is InputError
     with pytest.raises(InputError, match=r"no machine has 4096 GPUs.*add such a machine"):
         await rows_of(RayEngine(gpus_per_worker=4096), Fragile(), range(3))
     assert await rows_of(RayEngine(), Fragile(), []) == {}
