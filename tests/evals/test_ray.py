@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import uuid4
 
 import numpy as np
@@ -230,6 +231,21 @@ async def test_workers_that_die_while_they_load_are_not_replaced_for_ever():
     with pytest.raises(EvaluationError, match=r"3 workers died while they loaded.*fewer workers"):
         await Place(start, None).worker()
     assert len(begun) == 3
+
+
+async def test_a_ray_that_cannot_be_had_is_told_and_let_go(monkeypatch):
+    ended: list[bool] = []
+
+    def init(**_: object) -> None:
+        raise ConnectionError("not here.")
+
+    stub = SimpleNamespace(is_initialized=lambda: False, init=init, shutdown=lambda: ended.append(True))
+    monkeypatch.setitem(sys.modules, "ray", stub)
+    with pytest.raises(InputError, match=r"no Ray to be had at auto: ConnectionError: not here.*RAY_AUTH_MODE"):
+        await rows_of(RayEngine(address="auto"), Fragile(), range(2))
+    with pytest.raises(InputError, match=r"no Ray to be had at 127.0.0.1:1: ConnectionRefusedError"):
+        await rows_of(RayEngine(address="127.0.0.1:1"), Fragile(), range(2))
+    assert ended == [True, True]
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, None, None), (2, 0, None, None), (2, 1, None, 1.5), (2, 1, None, -1.0)])
