@@ -44,6 +44,7 @@ class Place:
         self._start = start
         self._work = work
         self._worker: Any = None
+        self._opened = False
         self._opening = asyncio.Lock()
 
     async def worker(self) -> Any:
@@ -54,15 +55,16 @@ class Place:
         errors = importlib.import_module("ray.exceptions")
         async with self._opening:
             for attempt in range(1, TRIES + 1):
-                if self._worker is not None:
+                if self._opened:
                     break
-                worker = self._start()
+                self._worker = self._start()
                 try:
-                    await worker.open.remote(self._work)
-                    self._worker = worker
+                    await self._worker.open.remote(self._work)
+                    self._opened = True
                 except errors.RayTaskError as raised:
                     raise _opening_error(raised.cause) from None
                 except errors.RayError as died:
+                    self.leave()
                     if attempt == TRIES:
                         raise EvaluationError(
                             f"{TRIES} workers died while they loaded the models.",
@@ -85,10 +87,10 @@ class Place:
         return row
 
     def leave(self) -> None:
-        """End the worker, with whatever it is at."""
+        """End the worker, with whatever it is at; left alone, it would keep its core as long as an error names it."""
         if self._worker is not None:
             importlib.import_module("ray").kill(self._worker)
-            self._worker = None
+            self._worker, self._opened = None, False
 
 
 def _opening_error(cause: Exception) -> SegscoutError:
