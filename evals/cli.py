@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -17,8 +18,8 @@ from evals.emblems.names import Split
 from evals.emblems.summary import summarise as summarise_emblems
 from evals.progress import score_bar
 from evals.report.command import report
+from evals.runs.choosing import Concurrency, EngineName, GpusPerWorker, RayAddress, Workers, choose_engine
 from evals.runs.evaluation import REPORT, evaluate
-from evals.runs.local import LocalEngine
 from evals.runs.spec import NO_SEARCH, RunSpec
 from evals.runs.summary import Summary
 from evals.runs.table import check_arrow
@@ -68,7 +69,11 @@ def benchmark(
         str, typer.Option(help="Open vocabulary: hashing, minilm or e5, to take the policy's names for classes.")
     ] = "hashing",
     device: Annotated[str | None, typer.Option(help="For models in process: cuda:0, cpu, …")] = None,
-    concurrency: Annotated[int, typer.Option(help="Samples under way at once; more pays at an endpoint.")] = 1,
+    concurrency: Concurrency = 1,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    ray_address: RayAddress = None,
+    gpus_per_worker: GpusPerWorker = None,
     out: Annotated[
         Path | None, typer.Option(help="Keep rows, table and report in this folder; the same again goes on with it.")
     ] = None,
@@ -79,6 +84,7 @@ def benchmark(
         raise InputError("--search and --no-search exclude each other.", remedy="Leave one of them out.")
     if search_cache not in ("record", "replay", "off"):
         raise InputError(f"there is no search cache {search_cache!r}.", remedy="Choose record, replay or off.")
+    chosen = choose_engine(engine, concurrency, workers, ray_address, gpus_per_worker)
     spec = RunSpec(
         benchmark=str(context.info_name),
         data=data,
@@ -101,7 +107,8 @@ def benchmark(
         classes=None if classes is None else str(classes),
         embedder=embedder,
     )
-    plain, shown = asyncio.run(_run(spec, LocalEngine(concurrency), out))
+    with redirect_stdout(sys.stderr):  # where Ray tells of workers that died
+        plain, shown = asyncio.run(_run(spec, chosen, out))
     typer.echo(json.dumps(plain)) if as_json else Console().print(*shown, sep="\n")
 
 

@@ -22,6 +22,13 @@ def score_bar(what: str, total: int, done: int) -> Iterator[Callable[[float], No
 
 
 @contextmanager
+def found_bar(what: str, total: int, done: int) -> Iterator[Callable[[float], None]]:
+    """Count `total` things called `what`, `done` of them before; call what is given for each, 1 if it was found."""
+    with _bar(what, total, done, "found {:.0%}") as show:
+        yield show
+
+
+@contextmanager
 def _bar(what: str, total: int, done: int, told: str) -> Iterator[Callable[[float], None]]:
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

@@ -5,6 +5,7 @@ A bad episode is data, not a crash: the graph records these errors as endings; t
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class SegscoutError(Exception):
@@ -22,6 +23,14 @@ class SegscoutError(Exception):
 
     def __str__(self) -> str:
         return f"{self.boundary}: {self.message} {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are made anew from their positional arguments, which leave out the remedy; workers send theirs.
+        return _remake, (type(self), self.message), self.__dict__
+
+
+def _remake(kind: type[SegscoutError], message: str) -> SegscoutError:
+    return kind.__new__(kind, message)
 
 
 class InputError(SegscoutError):

@@ -10,6 +10,7 @@ from tools.errors import InputError
 from tools.media import Media, open_media
 from tools.search.choosing import SearchRequest
 from tools.segmenters.base import Box
+from tools.settings import Settings
 
 _BOX_REMEDY = "Write it as X,Y,X,Y: left, top, right, bottom in pixels."
 
@@ -42,6 +43,19 @@ class ThreadRequest:
             raise InputError("--checkpoints without a thread keeps nothing.", remedy=remedy)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of an agent, each as the command line names it."""
+
+    policy: str
+    model: str | None
+    profile: str | None
+    dialect: str | None
+    segmenter: str
+    sam2_model: str | None
+    device: str | None
+
+
 @dataclass(frozen=True)
 class Request:
     """The command line; None is "not said", so the settings decide."""
@@ -62,6 +76,22 @@ class Request:
     limits: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the budget that are not to be the profile's."""
     thread: ThreadRequest = field(default_factory=ThreadRequest)
+
+    def parts(self, settings: Settings) -> Parts:
+        """Return the parts of the agent: what the command line does not say, the settings do.
+
+        Of an endpoint's model and a SAM 2 checkpoint in the settings only what fits the other parts is taken.
+        """
+        policy, segmenter = self.policy or settings.policy, self.segmenter or settings.segmenter
+        return Parts(
+            policy=policy,
+            model=self.model or (settings.model if "://" in policy else None),
+            profile=self.profile or settings.profile,
+            dialect=self.dialect or settings.dialect,
+            segmenter=segmenter,
+            sam2_model=self.sam2_model or (settings.sam2_model if segmenter == "sam2" else None),
+            device=self.device or settings.device,
+        )
 
 
 @dataclass(frozen=True)

@@ -107,36 +107,28 @@ def summarise(result: Result, console: Console) -> None:
 
 
 def _cut(request: Request, settings: Settings, media: Media, boxes: Sequence[Box], display: EpisodeDisplay) -> Result:
-    name = request.segmenter or settings.segmenter
-    device = request.device or settings.device
-    segmenter = choose_segmenter(name, model=_sam2_model(request, settings, name), device=device)
+    parts = request.parts(settings)
+    segmenter = choose_segmenter(parts.segmenter, model=parts.sam2_model, device=parts.device)
     assert segmenter is not None
     return cut_boxes(media, boxes, segmenter, frame=request.frame, label=request.query.strip(), report=display.show)
 
 
 def make_agent(request: Request, settings: Settings) -> SegmentationAgent:
     """Make the agent that a command line asks for; what it does not say, the settings do."""
-    policy = request.policy or settings.policy
-    segmenter = request.segmenter or settings.segmenter
-    profile = request.profile or settings.profile
+    parts = request.parts(settings)
     chosen = choose(request.search, settings)
     limits = {**({"search_seconds": WEB_SECONDS} if chosen.web else {}), **request.limits}
     return SegmentationAgent(
-        policy,
-        model=request.model or (settings.model if "://" in policy else None),
-        profile=profile,
-        budget=replace(profile_for(policy, profile).budget, **limits),
-        dialect=request.dialect or settings.dialect,
-        segmenter=segmenter,
-        sam2_model=_sam2_model(request, settings, segmenter),
+        parts.policy,
+        model=parts.model,
+        profile=parts.profile,
+        budget=replace(profile_for(parts.policy, parts.profile).budget, **limits),
+        dialect=parts.dialect,
+        segmenter=parts.segmenter,
+        sam2_model=parts.sam2_model,
         knowledge_base=chosen.kb,
         search=chosen.web,
-        device=request.device or settings.device,
+        device=parts.device,
         checkpoints=request.thread.file,
         clarify=request.thread.clarify,
     )
-
-
-def _sam2_model(request: Request, settings: Settings, segmenter: str) -> str | None:
-    """Return the SAM 2 checkpoint asked for; the one in the settings is of no use to another segmenter."""
-    return request.sam2_model or (settings.sam2_model if segmenter == "sam2" else None)

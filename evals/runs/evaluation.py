@@ -41,6 +41,10 @@ class EvaluationWork:
 
         return play
 
+    def failed(self, index: int, error: SegscoutError) -> PlainRow:
+        """Return a sample that could not be run as the row of a failure."""
+        return _failure(open_benchmark(self.spec), index, error).to_plain()
+
 
 async def evaluate(
     spec: RunSpec, engine: Engine, *, folder: Path | None = None, watch: Watch | None = None

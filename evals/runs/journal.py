@@ -42,7 +42,9 @@ class Journal:
         self.rows[row["index"]] = row
 
     def close(self) -> None:
-        """Close the file; what was written stays."""
+        """Close the file; what was written stays, but a run that came to no row leaves nothing."""
+        if not self.rows:
+            self.path.unlink(missing_ok=True)
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -77,7 +79,7 @@ class Journal:
 
     def _write(self, plain: Mapping[str, Any]) -> None:
         with boundary(InputError, f"{self.path} cannot be written", remedy=_REMEDY):
-            self._file.write(json.dumps(plain, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._file.write(json.dumps(plain, separators=(",", ":")) + "\n")
             self._file.flush()
 
 

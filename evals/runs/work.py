@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from tools.errors import SegscoutError
+
 PlainRow = dict[str, Any]
 """What one item came to, as JSON holds it; `index` says which item."""
 Play = Callable[[int], Awaitable[PlainRow]]
@@ -14,6 +16,10 @@ class Work(Protocol):
 
     async def open(self) -> Play:
         """Load what the work needs; raises SegscoutError where it cannot be had."""
+        ...
+
+    def failed(self, index: int, error: SegscoutError) -> PlainRow:
+        """Return the row of an item that could not be done, such as one that ends every worker that tries."""
         ...
 
 

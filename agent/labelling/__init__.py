@@ -1,0 +1,1 @@
+"""Label a folder: every picture and clip in it, with every query, into one COCO file."""
