@@ -148,8 +148,8 @@ def test_help_completion_and_version(tmp_path):
     assert all(word in ran.out for word in ("demo", "segment", "eval", "replay", "doctor"))
     environment = {"_SEGSCOUT_COMPLETE": "complete_bash", "COMP_WORDS": "segscout seg", "COMP_CWORD": "1"}
     assert cli(cwd=tmp_path, **environment).out.split() == ["segment"]
-    environment = {"_SEGSCOUT_COMPLETE": "complete_bash", "COMP_WORDS": "segscout eval em", "COMP_CWORD": "2"}
-    assert cli(cwd=tmp_path, **environment).out.split() == ["emblems"]
+    environment = {"_SEGSCOUT_COMPLETE": "complete_bash", "COMP_WORDS": "segscout eval ok", "COMP_CWORD": "2"}
+    assert cli(cwd=tmp_path, **environment).out.split() == ["ok-vos"]
     assert cli("--version", cwd=tmp_path).out.startswith("segscout ")
 
 
