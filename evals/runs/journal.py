@@ -68,8 +68,10 @@ class Journal:
             self._write(ours)
             return
         theirs = _read_line(lines[0], self.path, 1)
-        if changed := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
-            told = "; ".join(f"{key} was {theirs.get(key)!r} and is {ours.get(key)!r}" for key in changed)
+        if ours != theirs:
+            now, then = _flat(ours), _flat(theirs)
+            changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
+            told = "; ".join(f"{key} was {then.get(key)!r} and is {now.get(key)!r}" for key in changed)
             raise InputError(
                 f"{self.path} is of another run: {told}.", remedy="Say the same again, or name another folder."
             )
@@ -92,6 +94,12 @@ def cut_torn_line(path: Path) -> None:
     if kept < len(whole):
         with path.open("r+b") as file:
             file.truncate(kept)
+
+
+def _flat(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a header with what is in its objects beside all else, so that only what differs is told."""
+    inner = {key: value for part in header.values() if isinstance(part, dict) for key, value in part.items()}
+    return {key: value for key, value in header.items() if not isinstance(value, dict)} | inner
 
 
 def _read_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
