@@ -120,9 +120,7 @@ def benchmark(
     typer.echo(json.dumps(plain)) if as_json else Console().print(*shown, sep="\n")
 
 
-async def _run(
-    spec: RunSpec, engine: Engine, out: Path | None, retry: bool
-) -> tuple[dict[str, Any], tuple[Any, ...]]:
+async def _run(spec: RunSpec, engine: Engine, out: Path | None, retry: bool) -> tuple[dict[str, Any], tuple[Any, ...]]:
     """Evaluate, showing how far it is; return the summary as JSON, and what to show of it."""
     if out is not None:
         check_arrow()

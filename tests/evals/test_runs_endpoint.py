@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
-import evals.cli
 from chat_server import ChatServer, chat_server, error, said
 from typer.testing import CliRunner, Result
+
+import evals.cli
 
 
 def run(server: ChatServer, folder: Path, *options: str) -> Result:
