@@ -134,8 +134,8 @@ class Benchmark(Protocol):
         """Load policy and tools, and return what runs a sample with them."""
         ...
 
-    def failure(self, index: int) -> Mapping[str, float]:
-        """Return the scores of a sample that could not be run at all."""
+    def failed(self, row: Row) -> Row:
+        """Return the row of a sample that could not be run at all with the scores of a failure."""
         ...
 
     def measure(self, rows: Sequence[Row]) -> list[Measure]:

@@ -104,5 +104,5 @@ async def run_sample(benchmark: Benchmark, run: RunSample, index: int) -> Row:
 
 
 def _failure(benchmark: Benchmark, index: int, error: SegscoutError) -> Row:
-    scores = benchmark.failure(index)
-    return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)
+    row = Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error))
+    return benchmark.failed(row)

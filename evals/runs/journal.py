@@ -6,6 +6,7 @@ A line is written whole and flushed, so a killed run loses at most the row it wa
 import fcntl
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -45,7 +46,8 @@ class Journal:
         """Close the file; what was written stays, but a run that came to no row leaves nothing."""
         if not self.rows:
             self.path.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):  # it would write once more what could not be written, which was told
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
