@@ -5,6 +5,7 @@ A line is written whole and flushed, so a killed run loses at most the row it wa
 
 import fcntl
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -64,12 +65,18 @@ class Journal:
             ) from taken
 
     def _resume(self, header: Mapping[str, Any]) -> None:
-        lines = self.path.read_bytes().splitlines()
         ours = json.loads(json.dumps(header))
-        if not lines:
-            self._write(ours)
-            return
-        theirs = _read_line(lines[0], self.path, 1)
+        with self.path.open("rb") as lines:  # one by one: with the masks of many samples all of it is large
+            first = next(lines, None)
+            if first is None:
+                self._write(ours)
+                return
+            self._compare(ours, _read_line(first, self.path, 1))
+            for number, line in enumerate(lines, 2):
+                row = _read_line(line, self.path, number)
+                self.rows[row["index"]] = row
+
+    def _compare(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
         if ours != theirs:
             now, then = _flat(ours), _flat(theirs)
             changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
@@ -77,9 +84,6 @@ class Journal:
             raise InputError(
                 f"{self.path} is of another run: {told}.", remedy="Say the same again, or name another folder."
             )
-        for number, line in enumerate(lines[1:], 2):
-            row = _read_line(line, self.path, number)
-            self.rows[row["index"]] = row
 
     def _write(self, plain: Mapping[str, Any]) -> None:
         with boundary(InputError, f"{self.path} cannot be written", remedy=_REMEDY):
@@ -91,11 +95,10 @@ def cut_torn_line(path: Path) -> None:
     """Cut off a last line that a killed run left unfinished: what is appended must begin on a line of its own."""
     if not path.exists():
         return
-    whole = path.read_bytes()
-    kept = whole.rfind(b"\n") + 1
-    if kept < len(whole):
-        with path.open("r+b") as file:
-            file.truncate(kept)
+    with path.open("rb") as file:
+        torn = next((len(line) for line in file if not line.endswith(b"\n")), 0)
+    if torn:
+        os.truncate(path, path.stat().st_size - torn)
 
 
 def _flat(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class RunSpec:
 
     `data` is a folder, a file or a hub id; `split` "" is the benchmark's own. `search` None is what the benchmark
     brings to look things up in (Emblems their world, others nothing), "off" nothing, "kb" the knowledge base in the
-    folder `kb`, and else a web search. How fast it runs, and where, is no part of it.
+    folder `kb`, and else a web search. How many at once, and by which engine, is no part of it.
     """
 
     benchmark: str
