@@ -210,6 +210,8 @@ def test_what_cannot_be_run_is_told_at_once(tmp_path: Path) -> None:
         ({"boxes": True}, "boxes are the policy's"),
         ({"n": 0}, "0 samples"),
         ({"benchmark": "ade-panoptic", "classes": "x"}, "are in its JSON file"),
+        ({"benchmark": "emblems-semantic", "profile": "qwen2.5-vl", "kb": "x"}, "no use for --profile, --kb"),
+        ({"benchmark": "emblems", "boxes": True, "reasoning": "off"}, "no use for --no-reasoning, --boxes"),
         ({"benchmark": "emblems-semantic", "clip": "x"}, "Leave out --clip and --classes"),
         ({"benchmark": "emblems-semantic", "n": 0}, "0 frames of seed 0"),
         ({"benchmark": "a-150"}, r"objectInfo150.txt cannot be read"),
