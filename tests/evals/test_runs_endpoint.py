@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
 from chat_server import ChatServer, chat_server, error, said
 from typer.testing import CliRunner, Result
 
 import evals.cli
+from evals.report.folder import report_folder
+from tools.errors import InputError
 
 
 def run(server: ChatServer, folder: Path, *options: str) -> Result:
@@ -37,6 +40,20 @@ def test_what_failed_for_a_broken_part_is_run_again_if_asked(tmp_path: Path) -> 
         asked = len(server.requests)
         run(server, tmp_path, "--retry")
         assert len(server.requests) == asked  # the policy's own doing stands
+
+
+def test_a_retry_that_was_cut_off_is_not_reported_with_numbers_from_before_it(tmp_path: Path) -> None:
+    with chat_server() as server:
+        server.answers = [error(401, "no entry")]
+        run(server, tmp_path)
+        before = (tmp_path / "summary.json").read_bytes()
+        report_folder(tmp_path)
+        server.answers = [said("hello")]
+        run(server, tmp_path, "--retry")
+        report_folder(tmp_path)
+    (tmp_path / "summary.json").write_bytes(before)
+    with pytest.raises(InputError, match="not of the same run"):
+        report_folder(tmp_path)
 
 
 def test_retry_needs_a_run_that_is_kept() -> None:
