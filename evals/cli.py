@@ -138,7 +138,7 @@ def _kept(rows: Sequence[Row], out: Path) -> tuple[Text, ...]:
     """Return where the report is, and what may be done about samples that count as zeros for no fault of the policy."""
     report = Text(f"report: {out / REPORT}")
     broken = sum(row.broken for row in rows)
-    told = f"{broken} samples failed because a part was broken; mend it and say --retry to have them run again"
+    told = f"failed because a part was broken: {broken}; mend it and say --retry to have them run again"
     return (Text(told), report) if broken else (report,)
 
 

@@ -29,7 +29,7 @@ def test_what_failed_for_a_broken_part_is_run_again_if_asked(tmp_path: Path) -> 
         told = run(server, tmp_path).stdout
         malformed = errors(tmp_path).get("malformed", 0)
         assert errors(tmp_path)["policy"] == 3 - malformed > 0
-        assert f"{3 - malformed} samples failed because a part was broken" in " ".join(told.split())
+        assert f"failed because a part was broken: {3 - malformed};" in " ".join(told.split())
         asked = len(server.requests)
         run(server, tmp_path)
         assert len(server.requests) == asked  # a zero is a result, until somebody says otherwise
