@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from evals.benchmarks import NAMES
+from evals.benchmarks.base import Row
 from evals.benchmarks.emblems import record_of
 from evals.display import emblems_tables, tables
 from evals.emblems.names import Split
@@ -24,6 +26,7 @@ from evals.runs.spec import NO_SEARCH, RunSpec
 from evals.runs.summary import Summary
 from evals.runs.table import check_arrow
 from evals.runs.work import Engine
+from graphs.policies.loading import without_credentials
 from tools.errors import InputError, SegscoutError
 from tools.search import CacheMode
 
@@ -77,6 +80,9 @@ def benchmark(
     out: Annotated[
         Path | None, typer.Option(help="Keep rows, table and report in this folder; the same again goes on with it.")
     ] = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="With --out: also run again what failed because a part was broken.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object, last.")] = False,
 ) -> None:
     """Run the agent on a benchmark and score it. Every sample counts, those that fail as failures."""
@@ -84,6 +90,8 @@ def benchmark(
         raise InputError("--search and --no-search exclude each other.", remedy="Leave one of them out.")
     if search_cache not in ("record", "replay", "off"):
         raise InputError(f"there is no search cache {search_cache!r}.", remedy="Choose record, replay or off.")
+    if retry and out is None:
+        raise InputError("--retry goes on with a run that is kept.", remedy="Name its folder with --out.")
     chosen = choose_engine(engine, concurrency, workers, ray_address, gpus_per_worker)
     spec = RunSpec(
         benchmark=str(context.info_name),
@@ -108,16 +116,16 @@ def benchmark(
         embedder=embedder,
     )
     with redirect_stdout(sys.stderr):  # where Ray tells of workers that died
-        plain, shown = asyncio.run(_run(spec, chosen, out))
+        plain, shown = asyncio.run(_run(spec, chosen, out, retry))
     typer.echo(json.dumps(plain)) if as_json else Console().print(*shown, sep="\n")
 
 
-async def _run(spec: RunSpec, engine: Engine, out: Path | None) -> tuple[dict[str, Any], tuple[Any, ...]]:
+async def _run(spec: RunSpec, engine: Engine, out: Path | None, retry: bool) -> tuple[dict[str, Any], tuple[Any, ...]]:
     """Evaluate, showing how far it is; return the summary as JSON, and what to show of it."""
     if out is not None:
         check_arrow()
-    summary, rows = await evaluate(spec, engine, folder=out, watch=score_bar)
-    kept = () if out is None else (Text(f"report: {out / REPORT}"),)
+    summary, rows = await evaluate(spec, engine, folder=out, watch=score_bar, retry=retry)
+    kept = () if out is None else _kept(rows, out)
     if spec.benchmark != "emblems":
         return summary.to_plain(), (*tables(summary), *kept)
     records = [record_of(row) for row in rows]
@@ -126,12 +134,20 @@ async def _run(spec: RunSpec, engine: Engine, out: Path | None) -> tuple[dict[st
     return plain | _how(summary), (*emblems_tables(plain), *kept)
 
 
+def _kept(rows: Sequence[Row], out: Path) -> tuple[Text, ...]:
+    """Return where the report is, and what may be done about samples that count as zeros for no fault of the policy."""
+    report = Text(f"report: {out / REPORT}")
+    broken = sum(row.broken for row in rows)
+    told = f"failed because a part was broken: {broken}; mend it and say --retry to have them run again"
+    return (Text(told), report) if broken else (report,)
+
+
 def _how(summary: Summary) -> dict[str, Any]:
     """Return what a summary of Emblems says of how it was run."""
     spec = summary.spec
     return {
         "episodes_per_second": round(summary.done / summary.wall_seconds, 3) if summary.done else None,
-        "policy": spec.policy,
+        "policy": without_credentials(spec.policy),
         "profile": spec.profile,
         "segmenter": spec.segmenter,
         "engine": summary.engine,

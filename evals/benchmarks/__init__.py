@@ -15,6 +15,7 @@ from evals.benchmarks.emblems_semantic import open_emblems_semantic
 from evals.benchmarks.evi_lens import open_evi_lens
 from evals.benchmarks.grefcoco import open_grefcoco
 from evals.benchmarks.ok_vos import open_ok_vos
+from evals.benchmarks.options import check_options
 from evals.benchmarks.pas_20 import open_pas_20
 from evals.benchmarks.pc_59 import open_pc_59
 from evals.benchmarks.pc_459 import open_pc_459
@@ -60,8 +61,15 @@ NAMES = (*_DRAWN, *_OPENERS)
 def open_benchmark(spec: RunSpec) -> Benchmark:
     """Open the benchmark that a spec names; no model is loaded yet.
 
-    Raises InputError for an unknown name, split or number, for missing data, and for a file that the layout lacks.
+    Raises InputError for an unknown name, split or number, for missing data, for a file that the layout lacks, and for
+    options that the benchmark does not use.
     """
+    benchmark = _open(spec)
+    check_options(spec, benchmark)
+    return benchmark
+
+
+def _open(spec: RunSpec) -> Benchmark:
     if spec.benchmark in _DRAWN:
         return _DRAWN[spec.benchmark](spec)
     if spec.benchmark not in _OPENERS:

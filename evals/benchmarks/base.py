@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from evals.metrics.intervals import Interval
 from evals.runs.spec import RunSpec
+from graphs.endings import Ending
 from graphs.masks import RLE
 from tools.image_store import Image
 from tools.segmenters.base import Mask
@@ -45,6 +46,11 @@ class Row:
     cuts: tuple[Cut, ...] = ()
     said: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def broken(self) -> bool:
+        """Whether a part failed, or the sample could not be read, as opposed to the policy's own doing."""
+        return bool(self.error) and self.error not in frozenset(Ending)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the row as JSON holds it."""
@@ -128,8 +134,8 @@ class Benchmark(Protocol):
         """Load policy and tools, and return what runs a sample with them."""
         ...
 
-    def failure(self, index: int) -> Mapping[str, float]:
-        """Return the scores of a sample that could not be run at all."""
+    def failed(self, row: Row) -> Row:
+        """Return the row of a sample that could not be run at all with the scores of a failure."""
         ...
 
     def measure(self, rows: Sequence[Row]) -> list[Measure]:

@@ -1,7 +1,7 @@
 """Emblems as a benchmark: clips and names drawn for a seed and never seen before (see `evals.emblems`)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -58,9 +58,9 @@ class EmblemsBenchmark:
         context = await open_context(loaded, search, policy=ReplayPolicy(()) if oracle else None)
         return partial(self._run, self._per_task(context, oracle, exact))
 
-    def failure(self, index: int) -> Mapping[str, float]:
-        """Return the scores of a task that could not be drawn, which no task is."""
-        return dict.fromkeys(("success", "iou", "j_and_f", "present"), 0.0)
+    def failed(self, row: Row) -> Row:
+        """Return the row of a task that could not be run at all with the scores of a failure."""
+        return replace(row, scores=dict.fromkeys(("success", "iou", "j_and_f", "present"), 0.0))
 
     def measure(self, rows: Sequence[Row]) -> list[Measure]:
         """Compute success of all tasks and of each ability, then how good the masks are where there is a target."""

@@ -69,9 +69,9 @@ class EpisodeBenchmark:
         """Load policy, segmenter and search; InputError, PolicyError or SegmenterError for what cannot be had."""
         return partial(self._run, await open_context(spec))
 
-    def failure(self, index: int) -> Mapping[str, float]:
-        """Return the scores of a sample that could not be read."""
-        return self.scorer.failure
+    def failed(self, row: Row) -> Row:
+        """Return the row of a sample that could not be run at all with the scores of a failure."""
+        return replace(row, scores=self.scorer.failure)
 
     def measure(self, rows: Sequence[Row]) -> list[Measure]:
         """Compute every measure."""

@@ -10,12 +10,13 @@ from evals.runs.spec import RunSpec
 
 _PUBLISHED = (
     Published(
-        "Seg-ReSearch-8B",
+        "Seg-ReSearch",
         "test",
         "J&F",
         0.602,
         "arXiv 2602.04454, second-hand",
-        "its script leaves out clips without a prediction, and counts any non-zero pixel of a mask as target",
+        "of which size is not said; its script leaves out clips without a prediction, and counts any non-zero pixel of "
+        "a mask as target",
     ),
 )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from evals.benchmarks.base import Benchmark, Published
 from evals.benchmarks.episodes import EpisodeBenchmark
 from evals.benchmarks.scorers.referring import ReferringScorer
+from evals.benchmarks.seg_zero_names import Kept, told_by_name
 from evals.datasets.base import Dataset
 from evals.datasets.parquet import holds_parquet
 from evals.datasets.reason_seg import ReasonSeg
@@ -26,14 +27,15 @@ _PUBLISHED = (
 
 
 def open_reason_seg(data: Path, spec: RunSpec) -> Benchmark:
-    """Open a split, "val" unless said; with LISA's 1 for two empty masks."""
-    split = spec.split or "val"
+    """Open a split, "val" unless said or told by the name of the parquet; with LISA's 1 for two empty masks."""
+    parquet = holds_parquet(data)
+    kept = told_by_name(spec) if parquet else Kept(spec.split or "val", "")
     dataset: Dataset
-    dataset = SegZeroSet("reason-seg", data, spec.n) if holds_parquet(data) else ReasonSeg(data, split, spec.n)
+    dataset = SegZeroSet("reason-seg", data, spec.n) if parquet else ReasonSeg(data, kept.split, spec.n)
     return EpisodeBenchmark(
         name="reason-seg",
-        title=f"ReasonSeg {split}",
+        title=f"ReasonSeg {kept.split}{kept.unit}",
         dataset=dataset,
         scorer=ReferringScorer(),
-        published=[one for one in _PUBLISHED if one.split == split],
+        published=[one for one in _PUBLISHED if one.split == kept.split],
     )

@@ -1,22 +1,19 @@
 """RefCOCO, RefCOCO+ and RefCOCOg: one object a phrase, in the layout of the refer API or as Seg-Zero published them."""
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from evals.benchmarks.base import Benchmark, Published
 from evals.benchmarks.episodes import EpisodeBenchmark
 from evals.benchmarks.scorers.referring import ReferringScorer
+from evals.benchmarks.seg_zero_names import Kept, told_by_name
 from evals.datasets.base import Dataset
 from evals.datasets.parquet import holds_parquet
 from evals.datasets.refcoco import RefCOCO
 from evals.datasets.seg_zero import SegZeroSet
 from evals.runs.spec import RunSpec
-from tools.errors import InputError
 
 TITLES = {"refcoco": "RefCOCO", "refcoco+": "RefCOCO+", "refcocog": "RefCOCOg"}
 """Benchmark → what it is called."""
-_PARQUET_NAME = re.compile(r"(?P<set>refcoco(?:plus|g)?)_(?P<split>val|testA|testB|test)(?P<all>_all)?")
 
 _LISA = ("LISA-7B", "cIoU", "arXiv 2308.00692", "every expression; trained on these data")
 _SEG_R1_3B = ("Seg-R1-3B", "cIoU", "arXiv 2506.22624", "one expression a picture, drawn at random")
@@ -52,18 +49,10 @@ _VALUES = {
 """Benchmark → split → (system, measure, source, caveat) → value."""
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What data hold: which split, and how many expressions of an object, where that is known."""
-
-    split: str
-    unit: str
-
-
 def open_refcoco(data: Path, spec: RunSpec) -> Benchmark:
     """Open a split of the one that the spec names, "val" unless said or told by the name of the parquet."""
     name, parquet = spec.benchmark, holds_parquet(data)
-    kept = _told_by_name(spec) if parquet else _Kept(spec.split or "val", ", every expression")
+    kept = told_by_name(spec) if parquet else Kept(spec.split or "val", ", every expression")
     dataset: Dataset = SegZeroSet(name, data, spec.n) if parquet else RefCOCO(name, data, kept.split, spec.n)
     return EpisodeBenchmark(
         name=name,
@@ -75,21 +64,3 @@ def open_refcoco(data: Path, spec: RunSpec) -> Benchmark:
             for (system, measure, source, caveat), value in _VALUES[name].get(kept.split, {}).items()
         ],
     )
-
-
-def _told_by_name(spec: RunSpec) -> _Kept:
-    """Return what Seg-Zero's parquet holds by its published name, which is all that tells; else what is asked for.
-
-    InputError if that is another data set or split than the spec's.
-    """
-    last = Path(spec.data or "").name.removesuffix(".parquet")
-    match = _PARQUET_NAME.fullmatch(last)
-    if match is None:
-        return _Kept(spec.split or "val", " (by --split alone: the file does not say)")
-    name, split = match["set"].replace("plus", "+"), match["split"]
-    if name != spec.benchmark or spec.split not in ("", split):
-        asked = f"{TITLES[spec.benchmark]} {spec.split}".rstrip()
-        raise InputError(
-            f"{last} is {TITLES[name]} {split}, not {asked}.", remedy="Give other data, or leave --split out."
-        )
-    return _Kept(split, ", every expression" if match["all"] else ", one expression an object")

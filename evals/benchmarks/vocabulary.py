@@ -46,9 +46,15 @@ class VocabularyBenchmark(Generic[Truth]):
         """Load policy, segmenter and encoder; InputError or an error of theirs for what cannot be had."""
         return partial(self._run, await self.make_context(spec, self.dataset.vocabulary))
 
-    def failure(self, index: int) -> Mapping[str, float]:
-        """Return the scores of a picture whose truth could not be read."""
-        return self.scorer.failure
+    def failed(self, row: Row) -> Row:
+        """Return the row of a picture that could not be run at all: all of its truth is missed, if that can be read."""
+        remedy = "Check the picture; else it is a fault of ours."
+        try:
+            with boundary(EvaluationError, f"sample {row.index} cannot be read", remedy=remedy):
+                sample = self.dataset[row.index]
+        except SegscoutError:
+            return replace(row, scores=self.scorer.failure)
+        return self._score(replace(row, id=sample.id), sample, {})
 
     def measure(self, rows: Sequence[Row]) -> list[Measure]:
         """Compute every measure, and how well reasoning lists the classes if there was any."""

@@ -11,13 +11,14 @@ between two panels, which stand in localization.jsonl but are a task of their ow
 """
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from evals.datasets.base import Sample, at_most, on_picture
 from evals.datasets.mask_pictures import fit_mask, read_mask
+from evals.datasets.places import below
 from tools.errors import InputError, boundary
 from tools.media import open_media
 from tools.segmenters.base import Box
@@ -71,10 +72,7 @@ class EviLens:
 
     def _file(self, *parts: str) -> Path:
         """Return a file below the folder; InputError if it is missing, or if its name leads elsewhere."""
-        place = PurePosixPath(*parts)
-        if place.is_absolute() or ".." in place.parts:
-            raise InputError(f"the name {str(place)!r} leads out of the data set.", remedy="Download it again.")
-        path = self._folder / place
+        path = below(self._folder, *parts)
         if not path.is_file():
             raise InputError(f"{path} is missing.", remedy=LAYOUT)
         return path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evals.datasets.places import below
 from tools.errors import InputError, MediaError, boundary
 from tools.media import Limits
 from tools.media.frames import ListFrames
@@ -37,8 +38,11 @@ class ObjectClip:
         return replace(self, stems=tuple(self.stems[place] for place in places))
 
     def frames(self) -> Frames:
-        """Return the frames, RGB uint8, decoded on demand; InputError names a missing one, MediaError a broken one."""
-        paths = [self.folder / "JPEGImages" / self.video / f"{stem}.jpg" for stem in self.stems]
+        """Return the frames, RGB uint8, decoded on demand.
+
+        InputError names a missing one, and one whose name leads out of the folder; MediaError a broken one.
+        """
+        paths = [self._frame(stem) for stem in self.stems]
         for path in paths:
             if not path.is_file():
                 raise _missing(path)
@@ -50,10 +54,11 @@ class ObjectClip:
     def mask(self, place: int) -> Mask:
         """Return the target's mask, boolean (height, width); a frame without a mask file does not show it.
 
-        MediaError for a file that cannot be read or is not of the frame's size; InputError if the object has no folder.
+        MediaError for a file that cannot be read or is not of the frame's size; InputError if the object has no folder,
+        and for a name that leads out of the split's.
         """
-        folder, stem = self.folder / "Annotations" / self.video / self.oid, self.stems[place]
-        frame, path = self.folder / "JPEGImages" / self.video / f"{stem}.jpg", folder / f"{stem}.png"
+        folder, stem = below(self.folder, "Annotations", self.video, self.oid), self.stems[place]
+        frame, path = self._frame(stem), below(folder, f"{stem}.png")
         for needed in (folder, frame):
             if not needed.exists():
                 raise _missing(needed)
@@ -78,6 +83,9 @@ class ObjectClip:
         """Return the target's mask in a tuple; empty where it cannot be seen."""
         mask = self.mask(place)
         return (mask,) if mask.any() else ()
+
+    def _frame(self, stem: str) -> Path:
+        return below(self.folder, "JPEGImages", self.video, f"{stem}.jpg")
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The report of a run that was made before, from the folder that keeps it."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,9 @@ def _read_rows(path: Path, summary: Summary) -> list[Row]:
         spec = RunSpec(**header["spec"])
         with Journal(path, header) as journal:
             rows = [row_from_plain(journal.rows[index]) for index in sorted(journal.rows)]
-    if spec != summary.spec or len(rows) != summary.n:
+    # A retry that was cut off has newer rows than its summary.
+    same = len(rows) == summary.n and Counter(row.error for row in rows if row.error) == Counter(summary.errors)
+    if spec != summary.spec or not same:
         raise InputError(f"{path} and {SUMMARY} beside it are not of the same run.", remedy=_REMEDY)
     return rows
 

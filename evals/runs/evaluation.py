@@ -47,14 +47,14 @@ class EvaluationWork:
 
 
 async def evaluate(
-    spec: RunSpec, engine: Engine, *, folder: Path | None = None, watch: Watch | None = None
+    spec: RunSpec, engine: Engine, *, folder: Path | None = None, watch: Watch | None = None, retry: bool = False
 ) -> tuple[Summary, list[Row]]:
     """Run a benchmark and return its summary and its rows in order; a sample that fails is a row of a failure.
 
-    With a `folder`, rows are kept there as they come and a later call goes on with them; at the end there are a
-    Parquet file of them, the summary as JSON and a report to read. `watch` is given the title, the number of samples
-    and how many are done, and then the score of each row as it comes. Raises InputError for a benchmark or folder that
-    cannot be used, and what `prepare` raises.
+    With a `folder`, rows are kept there as they come and a later call goes on with them, with `retry` also with samples
+    that failed because a part was broken; at the end there are a Parquet file of them, the summary as JSON and a report
+    to read. `watch` is given the title, the number of samples and how many are done, and then the score of each row as
+    it comes. Raises InputError for a benchmark or folder that cannot be used, and what `prepare` raises.
     """
     benchmark = open_benchmark(spec)
     if not len(benchmark):
@@ -62,9 +62,9 @@ async def evaluate(
     header = {"spec": spec.to_plain(), "samples": len(benchmark)}
     with nullcontext() if folder is None else Journal(folder / ROWS, header) as journal:
         plain = {} if journal is None else dict(journal.rows)
-        todo = [index for index in range(len(benchmark)) if index not in plain]
+        todo = [i for i in range(len(benchmark)) if i not in plain or (retry and row_from_plain(plain[i]).broken)]
         start = perf_counter()
-        with (watch or _unwatched)(benchmark.title, len(benchmark), len(plain)) as show:
+        with (watch or _unwatched)(benchmark.title, len(benchmark), len(benchmark) - len(todo)) as show:
             async for row in engine.run(EvaluationWork(spec), todo):
                 if journal is not None:
                     journal.append(row)
@@ -104,5 +104,5 @@ async def run_sample(benchmark: Benchmark, run: RunSample, index: int) -> Row:
 
 
 def _failure(benchmark: Benchmark, index: int, error: SegscoutError) -> Row:
-    scores = benchmark.failure(index)
-    return Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error), scores=scores)
+    row = Row(index=index, id=str(index), ending="not_run", error=error.boundary, message=str(error))
+    return benchmark.failed(row)

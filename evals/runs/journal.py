@@ -5,7 +5,9 @@ A line is written whole and flushed, so a killed run loses at most the row it wa
 
 import fcntl
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -45,7 +47,8 @@ class Journal:
         """Close the file; what was written stays, but a run that came to no row leaves nothing."""
         if not self.rows:
             self.path.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):  # it would write once more what could not be written, which was told
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -62,20 +65,25 @@ class Journal:
             ) from taken
 
     def _resume(self, header: Mapping[str, Any]) -> None:
-        lines = self.path.read_bytes().splitlines()
         ours = json.loads(json.dumps(header))
-        if not lines:
-            self._write(ours)
-            return
-        theirs = _read_line(lines[0], self.path, 1)
-        if changed := sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)):
-            told = "; ".join(f"{key} was {theirs.get(key)!r} and is {ours.get(key)!r}" for key in changed)
+        with self.path.open("rb") as lines:  # one by one: with the masks of many samples all of it is large
+            first = next(lines, None)
+            if first is None:
+                self._write(ours)
+                return
+            self._compare(ours, _read_line(first, self.path, 1))
+            for number, line in enumerate(lines, 2):
+                row = _read_line(line, self.path, number)
+                self.rows[row["index"]] = row
+
+    def _compare(self, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+        if ours != theirs:
+            now, then = _flat(ours), _flat(theirs)
+            changed = sorted(key for key in {*now, *then} if now.get(key) != then.get(key))
+            told = "; ".join(f"{key} was {then.get(key)!r} and is {now.get(key)!r}" for key in changed)
             raise InputError(
                 f"{self.path} is of another run: {told}.", remedy="Say the same again, or name another folder."
             )
-        for number, line in enumerate(lines[1:], 2):
-            row = _read_line(line, self.path, number)
-            self.rows[row["index"]] = row
 
     def _write(self, plain: Mapping[str, Any]) -> None:
         with boundary(InputError, f"{self.path} cannot be written", remedy=_REMEDY):
@@ -87,11 +95,16 @@ def cut_torn_line(path: Path) -> None:
     """Cut off a last line that a killed run left unfinished: what is appended must begin on a line of its own."""
     if not path.exists():
         return
-    whole = path.read_bytes()
-    kept = whole.rfind(b"\n") + 1
-    if kept < len(whole):
-        with path.open("r+b") as file:
-            file.truncate(kept)
+    with path.open("rb") as file:
+        torn = next((len(line) for line in file if not line.endswith(b"\n")), 0)
+    if torn:
+        os.truncate(path, path.stat().st_size - torn)
+
+
+def _flat(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a header with what is in its objects beside all else, so that only what differs is told."""
+    inner = {key: value for part in header.values() if isinstance(part, dict) for key, value in part.items()}
+    return {key: value for key, value in header.items() if not isinstance(value, dict)} | inner
 
 
 def _read_line(line: bytes, path: Path, number: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from graphs.policies.loading import without_credentials
 from tools.search import CacheMode
 
 NO_SEARCH = "off"
@@ -14,7 +15,7 @@ class RunSpec:
 
     `data` is a folder, a file or a hub id; `split` "" is the benchmark's own. `search` None is what the benchmark
     brings to look things up in (Emblems their world, others nothing), "off" nothing, "kb" the knowledge base in the
-    folder `kb`, and else a web search. How fast it runs, and where, is no part of it.
+    folder `kb`, and else a web search. How many at once, and by which engine, is no part of it.
     """
 
     benchmark: str
@@ -44,5 +45,5 @@ class RunSpec:
     """Of open-vocabulary benchmarks: what takes the policy's names for classes (see `tools.embedders`)."""
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it as JSON holds it."""
-        return asdict(self)
+        """Return it as JSON holds it, and as it is kept: credentials in the policy's address are left out."""
+        return {**asdict(self), "policy": without_credentials(self.policy)}

@@ -35,7 +35,7 @@ class Summary:
 
     def to_plain(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
-        return asdict(self)
+        return {**asdict(self), "spec": self.spec.to_plain()}
 
 
 def summary_from_plain(plain: Mapping[str, Any]) -> Summary:

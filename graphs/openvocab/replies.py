@@ -85,7 +85,8 @@ def read_boxes(text: str) -> list[Box]:
     for one in values:
         one = next((v for v in one.values() if isinstance(v, list)), one) if isinstance(one, dict) else one
         if isinstance(one, list) and len(one) == 4 and all(isinstance(v, int | float) for v in one):
-            x1, y1, x2, y2 = (min(max(float(v) / _SCALE, 0.0), 1.0) for v in one)
+            # Clipped first: a whole number may be too large for a float.
+            x1, y1, x2, y2 = (float(min(max(v, 0.0), _SCALE)) / _SCALE for v in one)
             if x1 < x2 and y1 < y2:
                 boxes.append((x1, y1, x2, y2))
     return boxes

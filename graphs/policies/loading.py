@@ -1,5 +1,6 @@
 """Choose a policy by what people write: "embedded", a checkpoint folder, or the address of an endpoint."""
 
+import re
 from pathlib import Path
 
 from graphs.policies.base import Policy
@@ -18,9 +19,12 @@ def is_address(policy: object) -> bool:
 
 
 def without_credentials(address: str) -> str:
-    """Return an address without the user name and the password in it, to be shown; what is no address as it is."""
+    """Return an address to be shown: without user name and password, and without its query, which may hold a key.
+
+    What is no address is returned as it is.
+    """
     scheme, mark, rest = address.partition("://")
-    host, slash, path = rest.partition("/")
+    host, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}" if mark else address
 
 

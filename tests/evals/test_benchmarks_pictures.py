@@ -238,11 +238,14 @@ def test_a_missing_file_and_a_wrong_split_are_named(tmp_path: Path, name: str) -
         ("refcoco_val", "RefCOCO val, one expression an object", 3),
         ("refcocoplus_testA", "RefCOCO+ testA, one expression an object", 6),
         ("refcocog_test_all", "RefCOCOg test, every expression", 6),
+        ("grefcoco_val_all", "gRefCOCO val, every expression", 0),
+        ("ReasonSeg_val", "ReasonSeg val, regions to be ignored perhaps among the true ones", 4),
+        ("ReasonSeg_test", "ReasonSeg test, regions to be ignored perhaps among the true ones", 5),
     ],
 )
 def test_published_parquet_is_told_by_its_name(tmp_path: Path, file: str, title: str, published: int) -> None:
     seg_zero(tmp_path / file)
-    name = {"RefCOCO": "refcoco", "RefCOCO+": "refcoco+", "RefCOCOg": "refcocog"}[title.split()[0]]
+    name = {"ReasonSeg": "reason-seg"}.get(title.split()[0], title.split()[0].lower())
     found = opened(name, tmp_path / file)
     assert (found.title, len(found.published)) == (title, published)
     with pytest.raises(InputError, match=f"{file} is .* not "):

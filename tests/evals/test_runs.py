@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -116,7 +117,7 @@ def test_a_run_is_kept_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_a_folder_of_another_run_is_refused_and_kept(tmp_path: Path) -> None:
     run(folder=tmp_path)
     before = (tmp_path / "rows.jsonl").read_bytes()
-    with pytest.raises(InputError, match=r"is of another run: spec was .*'seed': 5.* and is .*'seed': 6"):
+    with pytest.raises(InputError, match=r"is of another run: seed was 5 and is 6\. Say"):
         run(replace(SPEC, seed=6), tmp_path)
     with pytest.raises(InputError, match="samples was 12 and is 20"):
         Journal(tmp_path / "rows.jsonl", {"spec": SPEC.to_plain(), "samples": 20})
@@ -134,6 +135,21 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
     (tmp_path / "rows.jsonl").write_text(f'{{"a":1}}\n{{"index":0}}\n{line}\n{{"index":1}}\n')
     with pytest.raises(InputError, match="line 3, is no row"):
         Journal(tmp_path / "rows.jsonl", {"a": 1})
+
+
+def test_a_full_disk_is_told_and_what_is_there_can_be_gone_on_with(tmp_path: Path) -> None:
+    path, header = tmp_path / "rows.jsonl", {"a": 1}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(path, header) as journal:
+        journal.append({"index": 0, "said": "x" * 100})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, before[1]))  # no room for a row more
+    try:
+        with pytest.raises(InputError, match=r"rows.jsonl cannot be written"), Journal(path, header) as journal:
+            journal.append({"index": 1, "said": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with Journal(path, header) as journal:
+        assert list(journal.rows) == [0]
 
 
 TEXT = st.text(max_size=9)

@@ -169,6 +169,9 @@ def test_replies_are_read_as_models_write_them() -> None:
     assert read_reasons('[{"class": "bike", "attributes": ["thin"]}]')["bike"].attributes == ("thin",)
     assert read_class_reason("A1: [vehicle]\nA2: [cycle]\nA3: [thin, blue]").attributes == ("thin", "blue")
     assert read_boxes('{"boxes": [[0, 0, 500, 1200], [9, 9, 9, 9]]}') == [(0.0, 0.0, 0.5, 1.0)]
+    assert read_boxes(f"[[-1, 0, 500, {10**400}], [NaN, 0, 1, 1], [0, 0, 1e999, 9{'9' * 320}.5]]") == [
+        (0.0, 0.0, 0.5, 1.0), (0.0, 0.0, 1.0, 1.0),
+    ]  # fmt: skip
     assert read_boxes('[{"bbox_2d": [100, 0, 500, 1000], "label": "x"}]') == [(0.1, 0.0, 0.5, 1.0)]
     for read in (read_names, read_reasons, read_class_reason, read_boxes):
         with pytest.raises(ValueError, match=r"."):

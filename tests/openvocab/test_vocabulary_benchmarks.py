@@ -21,10 +21,11 @@ from evals.benchmarks.vocabulary import VocabularyBenchmark
 from evals.benchmarks.ways import choose_ways
 from evals.cli import app
 from evals.datasets.labelled import LabelledPicture
+from evals.runs.evaluation import EvaluationWork
 from evals.runs.spec import RunSpec
 from graphs.openvocab import Settings, Vocabulary
 from graphs.openvocab.fusion import LabelMap, PresencePrior
-from tools.errors import InputError, SegmenterError
+from tools.errors import EvaluationError, InputError, SegmenterError
 from tools.segmenters import EMBEDDED
 
 SETS = {"a-150": a_150, "a-847": a_847, "pc-59": pc_59, "pc-459": pc_459, "pas-20": pas_20, "camvid": camvid}
@@ -127,6 +128,15 @@ async def test_a_failure_is_every_pixel_wrong(
     assert values(benchmark, [rows[0], broken])["mIoU"] == pytest.approx((1 + 0.5 + 0.25 + 0) / 4)
 
 
+async def test_a_picture_that_ended_its_workers_is_every_pixel_wrong(tmp_path: Path) -> None:
+    spec = spec_of("pas-20", pas_20(tmp_path))
+    benchmark = with_oracle(open_benchmark(spec))
+    first = (await play(benchmark, spec))[0]
+    ended = row_from_plain(EvaluationWork(spec).failed(1, EvaluationError("it ended 3 workers.", remedy="Look at it.")))
+    assert (ended.id, ended.error, ended.score) == ("b", "evaluation", 0.0)
+    assert values(benchmark, [first, ended])["mIoU"] == pytest.approx((1 + 0.5 + 0.25 + 0) / 4)
+
+
 async def test_what_cannot_be_read_is_a_failure(tmp_path: Path) -> None:
     spec = spec_of("pas-20", pas_20(tmp_path))
     benchmark = with_oracle(open_benchmark(spec))
@@ -200,6 +210,8 @@ def test_what_cannot_be_run_is_told_at_once(tmp_path: Path) -> None:
         ({"boxes": True}, "boxes are the policy's"),
         ({"n": 0}, "0 samples"),
         ({"benchmark": "ade-panoptic", "classes": "x"}, "are in its JSON file"),
+        ({"benchmark": "emblems-semantic", "profile": "qwen2.5-vl", "kb": "x"}, "no use for --profile, --kb"),
+        ({"benchmark": "emblems", "boxes": True, "reasoning": "off"}, "no use for --no-reasoning, --boxes"),
         ({"benchmark": "emblems-semantic", "clip": "x"}, "Leave out --clip and --classes"),
         ({"benchmark": "emblems-semantic", "n": 0}, "0 frames of seed 0"),
         ({"benchmark": "a-150"}, r"objectInfo150.txt cannot be read"),

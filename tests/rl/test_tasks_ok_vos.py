@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 from scipy import ndimage
 
-from evals.datasets.ok_vos import plain_query
+from evals.datasets.ok_vos import OKVOS, plain_query
 from rl.tasks.ok_vos import OKVOSSource
 from tools.errors import InputError, MediaError
 
@@ -178,3 +178,13 @@ def test_bad_numbers_are_refused(data, options):
 )
 def test_a_question_is_unwrapped(question, query):
     assert plain_query(question) == query
+
+
+@pytest.mark.parametrize("column", ["video", "oid", "images"])
+@pytest.mark.parametrize("name", ["../../../private", "/private"])
+def test_a_parquet_that_names_files_elsewhere_is_refused(tmp_path, column, name):
+    make.ok_vos(tmp_path, "test")
+    row = {"question": "q", "images": ["00000"], "ability": "one-hop", "video": "clip", "oid": "7"}
+    make.write_parquet(tmp_path / "test.parquet", [row | {column: [name] if column == "images" else name}])
+    with pytest.raises(InputError, match="leads out of the data set"):
+        OKVOS(tmp_path)[0].masks(0)

@@ -29,7 +29,8 @@ class ReferringScorer:
         """How failures and empty truths count."""
         return (
             "Every sample counts: without an answer, or where no mask could be cut, its IoU is 0 and its union the "
-            f"whole truth; “absent” is an empty mask, and two empty masks have an IoU of {self.empty_union:g}."
+            f"whole truth; “absent” is an empty mask, and two empty masks have an IoU of {self.empty_union:g}. What "
+            "could not be run at all has an IoU of 0, and no union: cIoU is of the others."
         )
 
     @property
