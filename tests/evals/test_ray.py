@@ -192,6 +192,7 @@ def test_a_program_outlives_a_worker_and_leaves_no_process_when_it_is_interrupte
     started = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(rows)],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        preexec_fn=hear_interrupts,
     )  # fmt: skip
     wait_for(rows, 10, started)
     workers = [pid for pid, line in marked(mark) if line.startswith("ray::Worker")]
@@ -204,6 +205,11 @@ def test_a_program_outlives_a_worker_and_leaves_no_process_when_it_is_interrupte
     assert marked(mark) == []
     kept = [json.loads(line)["index"] for line in rows.read_text().splitlines()[1:]]
     assert len(kept) == len(set(kept)) >= 18
+
+
+def hear_interrupts() -> None:
+    """Shells let what they run in the background ignore SIGINT, and its children with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(rows: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
