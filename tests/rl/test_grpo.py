@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -99,14 +100,21 @@ def of_two(recorded, tiny_policy, tmp_path_factory) -> Path:
     (out / "recipe.json").write_text(recipe(tiny_policy, held_out=held_out, trl={"max_steps": 1}).model_dump_json())
     here = Path(__file__).parent
     root = here.parents[1]
-    subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(root / "rl/accelerate/two_cpu.yaml"),
-         "--main_process_port", "29571",
+         "--main_process_port", str(free_port()),
          str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(out)],
-        check=True, cwd=root, capture_output=True, timeout=240,
+        cwd=root, capture_output=True, text=True, timeout=240,
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-4000:]
     return out
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def test_two_processes_agree_with_one(offline, of_two):
