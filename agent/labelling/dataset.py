@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,11 @@ def write_dataset(rows: Iterable[PlainRow], queries: Sequence[str], path: Path) 
     plain = dataset.to_plain()
     with boundary(InputError, f"{path} cannot be written", remedy="Check the folder and the room on its disk."):
         handle, unfinished = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
+        with ExitStack() as undone:
+            undone.callback(os.unlink, unfinished)
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(plain, file)  # in ASCII: a file's name may be no Unicode
             os.chmod(unfinished, 0o644)  # mkstemp makes it private
             os.replace(unfinished, path)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
+            undone.pop_all()
     return plain

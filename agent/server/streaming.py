@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -37,13 +37,12 @@ class Opening:
 
     async def begin(self) -> None:
         """Wait until the run is open, not too long; raises what refuses it."""
-        try:
+        async with AsyncExitStack() as undone:
+            undone.push_async_callback(self.close)
             await asyncio.wait((self._task,), timeout=self._seconds)
             if self._task.done():
                 self._task.result()
-        except BaseException:
-            await self.close()
-            raise
+            undone.pop_all()
 
     async def run(self) -> Run:
         """Return the run when it is open; raises what refuses it."""

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -30,13 +30,12 @@ class Journal:
         with boundary(InputError, f"{path} cannot be written", remedy=_REMEDY):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = path.open("a+", encoding="utf-8")
-        try:
+        with ExitStack() as undone:
+            undone.callback(self._file.close)
             self._lock()
             cut_torn_line(path)
             self._resume(header)
-        except BaseException:
-            self._file.close()
-            raise
+            undone.pop_all()
 
     def append(self, row: PlainRow) -> None:
         """Keep the row of an item; InputError if it cannot be written."""
