@@ -77,12 +77,13 @@ def test_overlap_with_the_recorded_choices(record_property: Callable[[str, objec
         == [title for title, _ in RESULT.findall(observation)]
         for query, observation in recorded("image_search").items()
     ]
-    first, both = np.mean(texts, axis=0)
-    record_property("text top-1, overlap@2, image top-1", (first, both, np.mean(images)))
+    first, both = np.mean(texts, axis=0).tolist()  # plain numbers: they travel between test processes
+    shown = sum(images) / len(images)
+    record_property("text top-1, overlap@2, image top-1", (first, both, shown))
     # Measured: 125 of 216 first texts, 53 % of the two, 32 of 54 first images.
     assert first >= 0.55
     assert both >= 0.50
-    assert np.mean(images) >= 0.55
+    assert shown >= 0.55
 
 
 def test_the_shipped_e5_index_fits_the_corpus() -> None:
