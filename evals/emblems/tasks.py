@@ -78,14 +78,14 @@ def _relational(rng: np.random.Generator, world: World, task_id: str, frames: in
         options: list[tuple[str, int]] = [
             (relation, target)
             for relation in RELATIONS
-            if (target := _only_one(clip, anchor, relation)) is not None and _clear_enough(clip, target)
+            if (target := _only_one(clip, anchor, relation)) is not None and clear_enough(clip, target)
         ]
         for attribute in _ATTRIBUTES:
             sharing = [
                 i for i, e in enumerate(emblems)
                 if i != anchor and getattr(e, attribute) == getattr(team.emblem, attribute)
             ]  # fmt: skip
-            if len(sharing) == 1 and _clear_enough(clip, sharing[0]):
+            if len(sharing) == 1 and clear_enough(clip, sharing[0]):
                 options.append((f"of the same {attribute} as", sharing[0]))
         if options:
             break
@@ -116,7 +116,7 @@ def _cast(rng: np.random.Generator, emblem: Emblem, *, present: bool) -> tuple[l
     emblems alone do not tell which one is asked for. A relation may: see `guess_chance`.
     """
     count = int(rng.integers(4, 7))
-    family = _family(rng, count if present else count + 1)
+    family = draw_family(rng, count if present else count + 1)
     part = int(rng.integers(len(family)))
     played = [_renamed(member, family[part], emblem) for member in family]
     if not present:
@@ -124,7 +124,7 @@ def _cast(rng: np.random.Generator, emblem: Emblem, *, present: bool) -> tuple[l
     return played, part
 
 
-def _family(rng: np.random.Generator, count: int) -> list[Emblem]:
+def draw_family(rng: np.random.Generator, count: int) -> list[Emblem]:
     """Grow a family in random order: every member differs from an earlier one in a single attribute."""
     family = [ALL_EMBLEMS[int(rng.integers(len(ALL_EMBLEMS)))]]
     while len(family) < count:
@@ -148,11 +148,11 @@ def _renamed(member: Emblem, part: Emblem, emblem: Emblem) -> Emblem:
 def _visible_clip(rng: np.random.Generator, emblems: Sequence[Emblem], anchor: int | None, frames: int) -> Clip:
     while True:
         clip = make_clip(rng, emblems, frames)
-        if anchor is None or _clear_enough(clip, anchor):
+        if anchor is None or clear_enough(clip, anchor):
             return clip
 
 
-def _clear_enough(clip: Clip, mover: int) -> bool:
+def clear_enough(clip: Clip, mover: int) -> bool:
     """Tell whether in some frame nothing that lies on top comes near the mover, by centres and sizes."""
     if mover == len(clip.movers) - 1:
         return True
@@ -179,6 +179,11 @@ def _short_phrase(rng: np.random.Generator, emblem: Emblem, others: Sequence[Emb
     if not unique or rng.random() < 0.3:
         return emblem.phrase
     chosen = unique[int(rng.integers(len(unique)))]
+    return words_for(emblem, chosen)
+
+
+def words_for(emblem: Emblem, chosen: Sequence[str]) -> str:
+    """Name the chosen attributes of an emblem, in the usual order."""
     return " ".join(getattr(emblem, a) for a in ("pattern", "colour", "shape") if a in chosen)
 
 

@@ -51,6 +51,7 @@ class Stream(IterableDataset[Batch]):
     mix: Mapping[Ability, float] = field(default_factory=lambda: MIX)
     careless: Carelessness = CAREFUL
     chatter: Chatter = SILENCE
+    tied: float = 0.0
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -79,7 +80,9 @@ class Stream(IterableDataset[Batch]):
         world_seed = self.seed * 1_000_003 + number
         if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
-            return lambda rng, row: draw_trajectory(rng, library, self.dialect, self.mix, self.careless, self.chatter)
+            return lambda rng, row: draw_trajectory(
+                rng, library, self.dialect, self.mix, self.careless, self.chatter, self.tied
+            )
         world, view, slots = make_world(self.split, world_seed, 50), self.dialect.view, self.shape.slots
         small, large = slots[view.image_size], slots[view.keyframe_size]
 

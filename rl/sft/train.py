@@ -48,7 +48,8 @@ class Stage:
     `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
     many units; `freeze` names the part of the model ("" for none) that keeps its weights; `mix` says how often
     trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty), `careless` how often their
-    demonstrator errs, and `chatter` how often strangers speak in what is found.
+    demonstrator errs, `chatter` how often strangers speak in what is found, and `tied` how often the words fit several
+    objects.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Stage:
     mix: dict[Ability, float] = field(default_factory=dict)
     careless: Carelessness = CAREFUL
     chatter: Chatter = SILENCE
+    tied: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,8 @@ class Recipe:
     log_every: int
     save_minutes: float
     size: PolicySize
+    cpu_bfloat16: bool = False
+    """Compute in bfloat16 on a CPU, too; it pays where the CPU multiplies such numbers itself."""
     stages: tuple[Stage, ...]
 
     @staticmethod
@@ -193,12 +197,14 @@ class Trainer:
             stage.mix or MIX,
             stage.careless,
             stage.chatter,
+            stage.tied,
         )
         workers = max(1, self.recipe.workers // self.crew.size) if split == "train" else 0
         return iter(loader(stream, workers, pin=self.device.type == "cuda"))
 
     def _forward(self, batch: Batch) -> Scores:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        half = self.device.type == "cuda" or self.recipe.cpu_bfloat16
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             encoded = [self.fast.encode_pictures(images) for images in batch.images.values()]
             pictures = [torch.cat(layer) for layer in zip(*encoded, strict=True)]
             hidden = self.fast.hidden(batch.ids, batch.positions, batch.place, pictures)

@@ -9,6 +9,7 @@ from evals.emblems.knowledge import emblem_picture, world_knowledge
 from evals.emblems.names import Split
 from evals.emblems.oracle import Oracle, OracleLostError
 from evals.emblems.tasks import ABILITIES, Ability, EmblemTask, draw_task, shown_frames
+from evals.emblems.ties import draw_tie
 from evals.emblems.world import World, make_world
 from graphs.actions import LookCloser, Search
 from graphs.conversation import Turn
@@ -63,22 +64,27 @@ def draw_trajectory(
     mix: Mapping[Ability, float] = MIX,
     careless: Carelessness = CAREFUL,
     chatter: Chatter = SILENCE,
+    tied: float = 0.0,
 ) -> tuple[list[Turn], Pictures]:
-    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again."""
+    """Draw a task and let the oracle play it; tasks whose fact search does not return are drawn again.
+
+    In a share `tied` of them the words fit several objects, and the demonstrator points at one of these at random.
+    """
     weights = np.array([mix.get(ability, 0.0) for ability in ABILITIES])
 
-    def errs(share: float) -> bool:
+    def happens(share: float) -> bool:
         return share > 0 and bool(rng.random() < share)
 
     while True:
         ability = ABILITIES[int(rng.choice(len(ABILITIES), p=weights / weights.sum()))]
         frames = 1 if rng.random() < SINGLE_IMAGE_SHARE else 16
-        task = draw_task(rng, library.world, ability, "", frames)
+        task = draw_tie(rng, "", frames)[0] if happens(tied) else draw_task(rng, library.world, ability, "", frames)
+        ability = task.ability
         search = bool(rng.random() >= NO_SEARCH_SHARE) or (task.team is not None and ability == "absent")
         guess = int(rng.integers(len(task.clip.movers)))
-        aside = task.clip.movers[guess].emblem.phrase if search and errs(careless.needless) else ""
-        hasty = search and task.bridge is not None and errs(careless.hasty)
-        if task.target is None and errs(careless.bold):
+        aside = task.clip.movers[guess].emblem.phrase if search and happens(careless.needless) else ""
+        hasty = search and task.bridge is not None and happens(careless.hasty)
+        if task.target is None and happens(careless.bold):
             task = replace(task, target=guess)
         strangers = chatter.draw(rng) if search else None
         try:

@@ -9,7 +9,7 @@ import pytest
 from evals.emblems.benchmark import make_tasks
 from evals.emblems.exact import ExactSegmenter, oracle_policy
 from evals.emblems.knowledge import EmblemSearch
-from evals.emblems.sprites import COLOURS
+from evals.emblems.sprites import COLOURS, SHAPES
 from evals.emblems.tasks import ABILITIES, EmblemTask, draw_task
 from evals.emblems.world import make_world
 from graphs.actions import Answer
@@ -168,3 +168,15 @@ def test_a_careless_demonstrator_guesses_and_points_at_what_is_not_there(library
     claims = [sum("It is not there" not in " ".join(texts) for texts in told("absent", c)) for c in (careful, bold)]
     assert claims[0] == 0
     assert 10 <= claims[1] <= 30
+
+
+def test_a_tied_demonstrator_points_at_one_that_the_words_fit(library):
+    dialect = PROFILE.make_dialect()
+    draws = [
+        draw_trajectory(np.random.default_rng(i), library, dialect, {"multi-hop": 1.0}, tied=0.5)[0] for i in range(40)
+    ]
+    asked = [re.findall(r"Please find '(.*)' in", turns[1].text)[0] for turns in draws]
+    tied = [(query, turns[-1].text) for query, turns in zip(asked, draws, strict=True) if query.split()[-1] in SHAPES]
+    assert 10 <= len(tied) <= 30
+    for query, answer in tied:
+        assert set(query.split()) - {"the"} <= set(re.findall(r"[a-z]+", answer))
