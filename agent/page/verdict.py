@@ -1,5 +1,6 @@
 """What came of a run as HTML: the verdict, the files to take along, who says so; and failures with their remedy."""
 
+from collections.abc import Sequence
 from html import escape
 
 from agent.page.markup import shown
@@ -8,11 +9,10 @@ from agent.result import Result
 from agent.saving import MASKS, OVERLAY, RESULT, VIDEO
 from agent.server.errors import error_body
 from agent.server.runs import Finished
+from agent.sources import source_numbers, told_sources
 from agent.wording import place_of
-from graphs.events import FoundHit
 from tools.errors import SegscoutError
 
-_TOLD_SOURCES = 12
 _DOWNLOADS = {MASKS: "Masks · COCO", OVERLAY: "Picture · PNG", VIDEO: "Clip · MP4", RESULT: "Report · JSON"}
 _TITLES = {
     "policy": "The model did not answer",
@@ -34,7 +34,7 @@ def show_verdict(finished: Finished) -> str:
         if name in finished.files
     )
     files = f'<nav class="files" aria-label="Downloads">{links}</nav>' if links else ""
-    rest = f"{_choices(result)}{files}{_sources(result)}{_cost(result)}"
+    rest = f"{_choices(result)}{_objects(result)}{files}{_sources(result)}{_cost(result)}"
     return f'<section class="card {kind}"><h2>{title}</h2><p>{told}</p>{rest}</section>'
 
 
@@ -78,11 +78,30 @@ def _choices(result: Result) -> str:
     return "<ol>" + "".join(f"<li>{escape(place_of(one))}</li>" for one in result.question.choices) + "</ol>"
 
 
+def _objects(result: Result) -> str:
+    """Return what each object is and which sources it rests on, if the policy says such things."""
+    lines = [(one.label, source_numbers(result, one)) for one in result.instances]
+    if not any(numbers for _, numbers in lines) and not (len(lines) > 1 and any(label for label, _ in lines)):
+        return ""
+    told = (f"<li>{_named(label, place)}{_resting(numbers)}</li>" for place, (label, numbers) in enumerate(lines, 1))
+    return f'<ul class="objects" aria-label="Objects">{"".join(told)}</ul>'
+
+
+def _named(label: str, place: int) -> str:
+    return f"<b>{shown(label, 80)}</b>" if label else f"object {place}"
+
+
+def _resting(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return ""
+    return f" <small>by {'source' if len(numbers) == 1 else 'sources'} {', '.join(map(str, numbers))}</small>"
+
+
 def _sources(result: Result) -> str:
     if not result.evidence:
         return '<p class="ground">Nothing was looked up: this rests on the frames and on what the model knows.</p>'
-    told = dict.fromkeys(show_hit(FoundHit(one.title, one.source, one.snippet)) for one in result.evidence)
-    lines = "".join(f"<li>{line}</li>" for line in list(told)[:_TOLD_SOURCES])
+    told = told_sources(result)
+    lines = "".join(f"<li>{show_hit(hit)}</li>" for hit in told)
     return f"<details><summary>Sources ({len(told)})</summary><ol>{lines}</ol></details>"
 
 

@@ -5,7 +5,7 @@ with the masks of the keyframe, because stock clients drop fields that they do n
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -14,13 +14,12 @@ from agent.result import Instance, Result
 from agent.saving import OVERLAY, VIDEO
 from agent.server.clarification import question_fields, question_text
 from agent.server.markdown import quoted, source_link
-from graphs.episode import Evidence
+from agent.sources import source_numbers, told_sources
+from graphs.events import FoundHit
 
 SCHEMA = "segscout.segmentation/1"
 MAX_INLINE_CHARS = 2_000_000
 """Run lengths of all frames together; beyond it the field, too, holds the keyframe's alone, and a URL all others."""
-
-_TOLD_SOURCES = 12
 
 
 def segmentation_of(result: Result, files: Mapping[str, str]) -> dict[str, Any]:
@@ -37,7 +36,7 @@ def segmentation_of(result: Result, files: Mapping[str, str]) -> dict[str, Any]:
 
 def answer_text(result: Result, files: Mapping[str, str]) -> list[str]:
     """Return the answer in pieces that follow one another: verdict, sources, pictures, JSON of the keyframe."""
-    verdict, sources = _verdict(result), _sources(result.evidence)
+    verdict, sources = _verdict(result), _sources(result)
     return [piece for piece in (f"{verdict}\n", sources, _pictures(files), _block(result)) if piece]
 
 
@@ -89,26 +88,20 @@ def _place(result: Result, number: int) -> str:
 
 
 def _cited(result: Result, instance: Instance) -> str:
-    """Return the numbers that the cited sources have in the list of sources."""
-    told = _told(result.evidence)
-    numbers = sorted({told.index(_citation(one)) + 1 for one in instance.evidence})
+    numbers = source_numbers(result, instance)
     return f", by source {', '.join(map(str, numbers))}" if numbers else ""
 
 
-def _sources(evidence: Sequence[Evidence]) -> str:
-    if not evidence:
+def _sources(result: Result) -> str:
+    if not result.evidence:
         return "\nNothing was looked up: this rests on the frames and on what the model knows.\n"
-    lines = [f"{number}. {line}" for number, line in enumerate(_told(evidence)[:_TOLD_SOURCES], 1)]
+    lines = [f"{number}. {_citation(hit)}" for number, hit in enumerate(told_sources(result), 1)]
     return "\nSources:\n\n" + "\n".join(lines) + "\n"
 
 
-def _told(evidence: Sequence[Evidence]) -> list[str]:
-    return list(dict.fromkeys(_citation(one) for one in evidence))
-
-
-def _citation(one: Evidence) -> str:
-    said = f": {quoted(one.snippet, 300)}" if one.snippet else ""
-    return f"{quoted(one.title, 150)}{said} {source_link(one.source)}"
+def _citation(hit: FoundHit) -> str:
+    said = f": {quoted(hit.snippet, 300)}" if hit.snippet else ""
+    return f"{quoted(hit.title, 150)}{said} {source_link(hit.source)}"
 
 
 def _pictures(files: Mapping[str, str]) -> str:

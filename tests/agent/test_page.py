@@ -1,11 +1,13 @@
 """The page as programs meet it: who gets in, what may be dropped, which doors are shut, what a run shows."""
 
 import asyncio
+import re
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import httpx2 as httpx
+import numpy as np
 import pytest
 from agent_stubs import agent, write_clip
 from clarify_stubs import TIED, torn
@@ -19,14 +21,16 @@ from agent.page.asking import Pending, Shown, ask
 from agent.page.follow import Stop
 from agent.page.steps import show_steps
 from agent.page.uploads import Upload, Uploads
+from agent.page.verdict import show_verdict
 from agent.result import Step
 from agent.server import session
 from agent.server.app import make_app
 from agent.server.errors import RequestError
 from agent.server.metrics import Metrics
-from agent.server.runs import Runs
+from agent.server.runs import Finished, Runs
 from agent.server.settings import ServerSettings
 from graphs.actions import Malformed
+from graphs.episode import Evidence
 from graphs.events import FoundHit, Repaired, SearchFinished, TurnSampled
 from tools.errors import InputError, MediaError, PolicyError
 from tools.media import Limits
@@ -321,6 +325,28 @@ def test_what_strangers_wrote_is_text_and_nothing_else(source):
     assert {tag for tag, _ in document.tags} <= allowed
     assert {name for _, attributes in document.tags for name in attributes} <= {"class", "aria-label", "aria-live"}
     assert document.text.count(HOSTILE) >= 4  # and none of it is lost
+
+
+def test_each_object_names_the_sources_that_it_rests_on_by_their_numbers():
+    looked_up = [Evidence("q", "text_search", f"T{i}", f"kb:{i}", "said", 1) for i in range(30)]
+    result = agent(IMAGE_SCRIPT).segment(np.zeros((48, 64, 3), np.uint8), "the rings")
+    one = result.instances[0]
+    objects = (
+        replace(one, label=HOSTILE, evidence=(looked_up[29], looked_up[2])),
+        replace(one, label="", evidence=(looked_up[2], replace(looked_up[29], claim="again", turn=2))),
+        replace(one, label="plain", evidence=()),
+    )
+    cited = replace(result, instances=objects, evidence=tuple(looked_up))
+    card = show_verdict(Finished(cited, "r", ()))
+    listed = re.findall(r"<li>(.*?)</li>", card.split('class="objects"')[1].split("</ul>")[0])
+    assert [re.findall(r"sources? ([\d, ]+)", line) for line in listed] == [["1, 2"], ["1, 2"], []]
+    assert "<img" not in card
+    sources = card.split("<details>")[1]
+    assert re.findall(r"kb:\d+", sources)[:3] == ["kb:29", "kb:2", "kb:0"]
+    assert sources.count("<li>") == 12
+    # Where nothing is cited and nothing named, there is nothing to list.
+    assert 'class="objects"' not in show_verdict(Finished(replace(result, evidence=tuple(looked_up)), "r", ()))
+    result.media.close()
 
 
 def test_a_source_of_the_web_is_a_link_that_tells_nobody_where_it_was_found():

@@ -1,6 +1,7 @@
 """Whole episodes of the native dialect: over HTTP as tool calls, and with policies that get text alone."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +125,9 @@ def test_it_searches_looks_closer_and_answers_with_citations(server, search, own
     coco = to_coco(result)
     assert [one["source"] for one in coco["evidence"]] == ["doc:Helsa", "img:Otters", "doc:Otters"]
     assert {(one["instance_id"], *one["evidence"]) for one in coco["annotations"]} == {(0, 2, 0), (1,)}
-    assert "score 1.00, by source 1, 3; another ring box" in answer_text(result, {})[0]
+    verdict, sources, *_ = answer_text(result, {})
+    assert "score 1.00, by source 1, 2; another ring box" in verdict
+    assert re.findall(r"\((\w+:\w+)\)", sources) == ["doc:Otters", "doc:Helsa", "img:Otters"]
     objects = to_reply(result, [], all_frames=False, overlay=False).structured_content["objects"]
     assert [one["citations"] for one in objects] == [[2, 0], []]
     result.media.close()
