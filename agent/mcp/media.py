@@ -1,12 +1,12 @@
 """The media that a call names: a file under the media root, a public URL, or bytes."""
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.named_media import MediaFetcher, decode_base64, open_bytes, open_under, open_url
+from agent.scratch import Scratch
 from tools.errors import InputError
 from tools.media import Media
 
@@ -33,8 +33,7 @@ class MediaDoor:
         """Open what is named until the block ends; SegscoutError if it is refused or cannot be opened."""
         if sum(one is not None for one in (named.path, named.url, named.data)) != 1:
             raise InputError("the call must name its media once.", remedy=_ONE_OF)
-        folder = tempfile.TemporaryDirectory(prefix="segscout-mcp-")
-        with folder, await self._open(named, Path(folder.name) / "media") as media:
+        with Scratch("mcp") as folder, await self._open(named, folder.path / "media") as media:
             yield media
 
     async def _open(self, named: Named, file: Path) -> Media:

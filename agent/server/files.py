@@ -4,7 +4,6 @@ import asyncio
 import re
 import secrets
 import shutil
-import tempfile
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from threading import Lock
 from time import monotonic
 
 from agent.saving import MASKS, OVERLAY, RESULT, VIDEO
+from agent.scratch import Scratch
 
 KINDS: Mapping[str, str] = {
     OVERLAY: "image/png",
@@ -45,7 +45,7 @@ class FileStore:
 
     def __init__(self, *, seconds: float, max_bytes: int, names: Collection[str] = tuple(KINDS)) -> None:
         self._names = names
-        self._root = Path(tempfile.mkdtemp(prefix="segscout-serve-"))  # for this user only
+        self._scratch = Scratch("serve")
         self._seconds, self._max_bytes = seconds, max_bytes
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = Lock()
@@ -55,14 +55,14 @@ class FileStore:
 
     def folder(self, run_id: str) -> Path:
         """Return where the files of a run are to be saved; nothing is there before, and nobody is told of it yet."""
-        return self._root / run_id
+        return self._scratch.path / run_id
 
     def keep(self, run_id: str) -> list[str]:
         """Take a saved folder in and return the names that can be fetched; the oldest give way if room is short."""
         folder = self.folder(run_id)
         with self._lock:
             if self._closed:
-                shutil.rmtree(self._root, ignore_errors=True)
+                self._scratch.close()
                 return []
             sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
             self._kept[run_id] = _Kept(sum(sizes.values()), monotonic() + self._seconds)
@@ -91,7 +91,7 @@ class FileStore:
         with self._lock:
             self._kept.clear()
             self.bytes, self._closed = 0, True
-            shutil.rmtree(self._root, ignore_errors=True)
+            self._scratch.close()
 
     def _forget(self) -> None:
         """Remove what is too old, then the oldest until all fit; the caller holds the lock."""

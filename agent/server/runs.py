@@ -1,8 +1,6 @@
 """One run: an episode with all that is done for it, from opening the media to files that can be fetched."""
 
 import asyncio
-import shutil
-import tempfile
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -14,6 +12,7 @@ from typing import Self
 
 from agent.agent import SegmentationAgent
 from agent.result import Result
+from agent.scratch import Scratch
 from agent.server.errors import RequestError, log_error
 from agent.server.files import FileStore, new_id
 from agent.server.gate import Gate
@@ -58,8 +57,7 @@ class Runs:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.gate.enter())
             until = asyncio.get_running_loop().time() + self.settings.run_seconds
-            folder = Path(tempfile.mkdtemp(prefix="segscout-run-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            folder = stack.enter_context(Scratch("run")).path
             with boundary(SegscoutError, "the media could not be opened", remedy="Report it."):
                 async with _limit(until):
                     media = await opener(folder)
