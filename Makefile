@@ -14,7 +14,7 @@ WORKERS ?= 2
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: $(STAMP) ## Install everything into .venv; at once if nothing changed
+setup: $(STAMP) ## Install the agent, its server and the checks into .venv; at once if nothing changed
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "segscout needs Python 3.11 or newer; choose one with make PYTHON=...")'
@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,serve]'
 	@touch $@
 
-# What only training, the web page, MCP, Ray and their tests need, so that the demo need not wait for it.
+# What only the other extras and their tests need, so that the demo need not wait for it.
 $(ALL): $(STAMP)
 	@echo 'installing what the other tests need into $(VENV)'
 	$(BIN)/python -m pip install --disable-pip-version-check -qq --constraint constraints.txt --editable '.[dev,evals,mcp,otel,ray,search,serve,train,offline,ui]'

@@ -18,6 +18,7 @@ _EXTRAS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("search", "searching the web", ("ddgs", "tavily", "trafilatura")),
     ("mcp", "segscout mcp", ("mcp",)),
     ("otel", "traces of runs for OTLP backends", ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")),
+    ("evals", "keeping the results of segscout eval", ("pyarrow",)),
     ("ray", "--engine ray of segscout eval and segscout label", ("ray",)),
     ("train", "reinforcement learning (rl/sft and rl/segmenter do without)", ("accelerate", "datasets", "trl")),
     ("gpu", "GPUs", ("accelerate", "torchvision")),

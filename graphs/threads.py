@@ -101,13 +101,19 @@ def _chosen(state: State, choice: int) -> Command[Any]:
 async def _before_the_end(app: Graph, config: RunnableConfig, state: State, context: Context) -> RunnableConfig | None:
     """Return the checkpoint before the node that came to nothing; None if the thread is through.
 
-    After a broken search that is the search itself, since it was only found out later that nothing follows it.
+    After a broken or a refused search that is the search itself, since it was only found out later that nothing
+    follows it.
     """
     ending = Ending(state["ending"])
-    if not ending.broken and (ending not in _SPENT or spent(state, context) is not None):
+    if ending is Ending.SEARCHES_SPENT:
+        repeats = len(state.get("searches", [])) < context.budget.searches
+    else:
+        repeats = ending.broken or (ending in _SPENT and spent(state, context) is None)
+    if not repeats:
         return None
+    searched = ending in (Ending.TOOL_BROKEN, Ending.SEARCHES_SPENT)
     async for snapshot in app.aget_state_history(config):
-        due = snapshot.next == ("search",) if ending is Ending.TOOL_BROKEN else "ending" not in snapshot.values
+        due = snapshot.next == ("search",) if searched else "ending" not in snapshot.values
         if snapshot.next and due:
             return snapshot.config
     return None

@@ -1,6 +1,6 @@
 """`segscout doctor`: what works here, what is missing for which feature, and the command that mends it.
 
-A policy and a search that are named are tried, too.
+A policy and a search that are named, on the command line or in the settings, are tried, too.
 """
 
 import asyncio
@@ -13,13 +13,15 @@ from agent.display import print_step
 from agent.doctor import Check, examine
 from agent.reporting import FAILED, console_for, write_json
 from agent.versions import segscout_version
+from graphs.policies.loading import EMBEDDED
 from tools.errors import InputError
+from tools.search.choosing import KB
 from tools.settings import read_settings
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the command line names to be tried, too; None: not at all."""
+    """What the command line names to be tried, too; None: what the settings name, if they do."""
 
     policy: str | None = None
     model: str | None = None
@@ -48,21 +50,24 @@ def run_doctor(preflight: Preflight, *, as_json: bool) -> None:
 
 async def _try(preflight: Preflight) -> list[Check]:
     """Try what is named; settings that cannot be read are told by `examine`, and nothing can be tried with them."""
-    if preflight.policy is None and preflight.search is None:
-        return []
-    from agent.preflight import examine_policy, examine_search
-
     try:
         settings = read_settings()
     except InputError:
         return []
+    policy = preflight.policy or (settings.policy if settings.policy != EMBEDDED else None)
+    kb = preflight.kb or settings.kb
+    search = preflight.search or (KB if preflight.kb is not None else settings.search or (KB if kb else None))
+    if policy is None and search is None:
+        return []
+    from agent.preflight import examine_policy, examine_search
+
     checks: list[Check] = []
-    if preflight.policy is not None:
+    if policy is not None:
         model, key = preflight.model or settings.model, settings.secret()
-        checks += await examine_policy(preflight.policy, model=model, key=key, seconds=preflight.seconds)
-    if preflight.search is not None:
-        kb, live, seconds = preflight.kb, preflight.live, preflight.seconds
-        checks.append(await examine_search(preflight.search, kb=kb, settings=settings, live=live, seconds=seconds))
+        checks += await examine_policy(policy, model=model, key=key, seconds=preflight.seconds)
+    if search is not None:
+        live, seconds = preflight.live, preflight.seconds
+        checks.append(await examine_search(search, kb=preflight.kb, settings=settings, live=live, seconds=seconds))
     return checks
 
 

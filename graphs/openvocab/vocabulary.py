@@ -77,13 +77,13 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in text.split(",") if (name := " ".join(part.split()))))
 
 
-def read_vocabulary(path: Path, *, stuff: Collection[str] = ()) -> Vocabulary:
+def read_vocabulary(path: str | Path, *, stuff: Collection[str] = ()) -> Vocabulary:
     """Read the published class list, `ID:NAME,SYNONYM,…` a line; id 0, which is no class, is left out.
 
     `stuff` names the classes that are not counted. Raises InputError for a file that cannot be read and names the line.
     """
     with boundary(InputError, f"the vocabulary {path} cannot be read", remedy=_REMEDY):
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     classes = []
     for number, line in enumerate(lines, 1):
         if not line.strip():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from agent_stubs import cli
+from agent_stubs import Ran, cli
 from chat_server import chat_server, error, hang, models, said, send
 from graph_stubs import DictSearch
 from pydantic import SecretStr
@@ -118,19 +118,29 @@ def test_every_secret_of_the_settings_is_examined():
 
 @pytest.mark.slow
 def test_the_exit_code_is_that_of_what_the_flags_name(tmp_path):
-    lines = (f"SEGSCOUT_SERPER_KEY={KEY}", f"SEGSCOUT_API_KEY={KEY}", f"SEGSCOUT_POLICY=http://me:{KEY}@host/v1")
+    lines = (
+        f"SEGSCOUT_SERPER_KEY={KEY}",
+        f"SEGSCOUT_API_KEY={KEY}",
+        f"SEGSCOUT_POLICY=http://me:{KEY}@host.invalid/v1",
+    )
     (tmp_path / ".env").write_text("\n".join(lines))
     with chat_server() as server:
         server.answers = [said("red")]
         well = cli("doctor", "--policy", server.url, "--search", "serper", "--json", cwd=tmp_path)
         server.models = error(500, f"down, {KEY}")
         ill = cli("doctor", "--policy", server.url, "--json", cwd=tmp_path)
+    named = cli("doctor", "--kb", str(tmp_path / "nowhere"), "--json", cwd=tmp_path)
     found = {check["name"]: check for check in well.last["checks"]}
     assert (well.code, well.last["ok"]) == (0, True), well.err
-    assert "http://host/v1" in found["settings"]["found"]
+    assert "http://host.invalid/v1" in found["settings"]["found"]
     assert found["SEGSCOUT_SERPER_KEY"]["found"] == "set"
     assert found["SEGSCOUT_TAVILY_KEY"]["found"] == "not set"
     assert found["policy picture"]["ok"]
     assert (ill.code, ill.last["ok"]) == (1, False)
-    assert [check["name"] for check in ill.last["checks"] if check["needed"] and not check["ok"]] == ["policy address"]
-    assert KEY not in json.dumps([well.out, well.err, ill.out, ill.err])
+    assert missing(ill) == ["policy address"]
+    assert missing(named) == ["policy address", "search kb"]  # of the settings the one, of the command line the other
+    assert KEY not in json.dumps([well.out, well.err, ill.out, ill.err, named.out, named.err])
+
+
+def missing(ran: Ran) -> list[str]:
+    return [check["name"] for check in ran.last["checks"] if check["needed"] and not check["ok"]]

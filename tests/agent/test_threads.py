@@ -14,6 +14,7 @@ from graph_stubs import DictSearch
 from killed_run import NODES, QUERY, THREAD, Stop, draw_found, media, play, wait_for
 
 from agent import Budget, Ending, Result
+from graphs.dialects.seg_research import answer_turn, search_turn
 from graphs.events import TurnSampled
 from tools.errors import CheckpointError, InputError
 
@@ -137,3 +138,22 @@ def test_a_larger_budget_goes_on_where_a_smaller_one_was_spent(tmp_path):
     assert len(search.queries) == 1
     turns = [step.event.turn for step in large.steps if isinstance(step.event, TurnSampled)]
     assert turns == [0, 1, 2]
+
+
+def test_more_searches_go_on_at_the_search_that_was_refused(tmp_path):
+    search = DictSearch({"one": "x", "two": "y", "three": "z"})
+    asks = [search_turn("", "text_search", word) for word in ("one", "two", "three")]
+    script, db = [*asks, answer_turn("That one.", (0.1, 0.2, 0.3, 0.6), (0.2, 0.4))], tmp_path / "runs.db"
+
+    def ask(searches: int) -> Result:
+        player = agent(script, checkpoints=db, search=search, budget=Budget(searches=searches))
+        return player.segment(frames(), "q", thread_id="one")
+
+    assert [ask(1).ending, ask(1).ending] == [Ending.SEARCHES_SPENT, Ending.SEARCHES_SPENT]
+    assert search.queries == ["one"]
+    large = ask(2)
+    assert large.found
+    assert search.queries == ["one", "three"]  # the policy went past the second long ago
+    assert large.usage.searches == 2
+    assert ask(9).ending is Ending.FOUND
+    assert len(search.queries) == 2
