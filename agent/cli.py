@@ -51,7 +51,9 @@ Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and r
 # The parts of an agent and its budget; None is "not said", so the settings or the profile decide.
 Policy = Annotated[
     str | None,
-    typer.Option(help="embedded, or an address http://host:8000/v1.", autocompletion=completion.policies),
+    typer.Option(
+        help="embedded, an address http://host:8000/v1, or a checkpoint folder.", autocompletion=completion.policies
+    ),
 ]
 Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
 Profile = Annotated[

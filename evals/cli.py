@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from evals.benchmarks import NAMES
+from evals.benchmarks import ABOUT, NAMES
 from evals.benchmarks.base import Row
 from evals.benchmarks.emblems import record_of
 from evals.display import emblems_tables, tables
@@ -43,7 +43,9 @@ def benchmark(
     data: Annotated[str | None, typer.Option(help="The data set: its folder, or its id on the hub.")] = None,
     split: Annotated[str, typer.Option(help="Which part of it; by default what is usually reported.")] = "",
     seed: Annotated[int, typer.Option(help="Of Emblems: any seed gives fresh clips and fresh names.")] = 0,
-    n: Annotated[int | None, typer.Option(help="How many samples, the first ones (Emblems: 100).")] = None,
+    n: Annotated[
+        int | None, typer.Option(help="How many samples, the first ones; of what is drawn, 100, or 200 frames.")
+    ] = None,
     policy: Annotated[
         str, typer.Option(help="embedded, a folder, http://host:8000/v1, tokens+http://host:8000; Emblems: oracle.")
     ] = "embedded",
@@ -155,7 +157,7 @@ def _how(summary: Summary) -> dict[str, Any]:
 
 
 for _name in NAMES:
-    app.command(_name)(benchmark)
+    app.command(_name, short_help=ABOUT[_name])(benchmark)
 app.command()(report)
 
 

@@ -28,7 +28,7 @@ from evals.datasets.hub import find_data
 from evals.runs.spec import RunSpec
 from tools.errors import InputError
 
-__all__ = ["NAMES", "Benchmark", "open_benchmark"]
+__all__ = ["ABOUT", "NAMES", "Benchmark", "open_benchmark"]
 
 Opener = Callable[[Path, RunSpec], Benchmark]
 """DATA, what is run → the benchmark."""
@@ -56,6 +56,25 @@ _OPENERS: dict[str, Opener] = {
 }
 NAMES = (*_DRAWN, *_OPENERS)
 """Every benchmark that `open_benchmark` knows."""
+ABOUT: dict[str, str] = {
+    "emblems": "Clips of emblems drawn from a seed, what is asked for often to be looked up.",
+    "emblems-semantic": "Frames of them, every pixel one of 320 emblems or background.",
+    "ok-vos": "Videos whose target must be looked up first (Seg-ReSearch).",
+    "reason-seg": "Pictures and questions that take reasoning (LISA).",
+    **{name: f"{title}: one object a phrase." for name, title in REFCOCO.items()},
+    "grefcoco": "gRefCOCO: one object a phrase, several, or none.",
+    **{name: f"{title}: salient objects, asked for without words." for name, title in SALIENT.items()},
+    **{name: f"{title}: camouflaged objects, asked for without words." for name, title in CAMOUFLAGED.items()},
+    "evi-lens": "EviLens: what must be looked up, or looked for.",
+    "a-150": "Open vocabulary: ADE20K, 150 classes.",
+    "a-847": "Open vocabulary: ADE20K, 847 classes.",
+    "pc-59": "Open vocabulary: PASCAL Context, 59 classes.",
+    "pc-459": "Open vocabulary: PASCAL Context, 459 classes.",
+    "pas-20": "Open vocabulary: PASCAL VOC 2012, 20 classes.",
+    "ade-panoptic": "Open vocabulary: ADE20K, things one by one, stuff as a whole.",
+    "camvid": "Open vocabulary: 101 street photographs, 11 classes.",
+}
+"""What each is, in a line."""
 
 
 def open_benchmark(spec: RunSpec) -> Benchmark:
