@@ -339,9 +339,10 @@ def mcp(
 
 @app.command()
 def replay(
-    rollouts: Annotated[Path, typer.Argument(help="Recorded rollouts of Seg-ReSearch, JSON lines.")],
+    rollouts: Annotated[Path, typer.Argument(help="A folder of records, or rollouts of Seg-ReSearch as JSON lines.")],
     dialect: Annotated[
-        str, typer.Option(help="The dialect that reads the turns.", autocompletion=completion.dialects)
+        str,
+        typer.Option(help="The dialect that reads rollouts; records name theirs.", autocompletion=completion.dialects),
     ] = "seg-research",
     as_json: Json = False,
 ) -> None:

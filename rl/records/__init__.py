@@ -1,4 +1,4 @@
-"""Records: the logged episode, one schema for reading, replay, evaluation, supervised and reinforcement learning."""
+"""Records: the logged episode, one schema for reading, replay, checks, supervised and reinforcement learning."""
 
 from rl.records.files import RecordWriter, compact, read_records
 from rl.records.invariants import RecordError, check_record
