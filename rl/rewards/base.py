@@ -76,7 +76,7 @@ class Play:
     `keyframe` is the frame that was answered on, `cut` the masks there if a segmenter was in the loop; `ending` is one
     of the values of `graphs.endings.Ending`. `useful` counts the searches that brought something not seen before,
     and `facts["malformed"]` the turns that could not be used. `boxes` are the answered boxes in the units of the truth,
-    for episodes without a segmenter; None if they are not known.
+    on tasks that have no masks; None where masks are compared, or if they are not known.
     """
 
     turns: tuple[PlayTurn, ...]
