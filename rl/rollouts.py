@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 
+from graphs.actions import Malformed
 from graphs.context import Context
 from graphs.episode import EpisodeResult, Instance, run_episode
-from graphs.events import Event, SearchFinished
+from graphs.events import Event, SearchFinished, TurnSampled
 from graphs.policies.chatml import ChatML
 from rl.rewards.base import Box, Cut, Play, PlayTurn, Reward, total
 from rl.rewards.segscout import wasted_searches
@@ -153,11 +154,6 @@ def to_play(task: TrainingTask, result: EpisodeResult, events: Sequence[Event]) 
     Every search that the policy asked for counts, also one that the graph answered from memory or refused; one that
     the provider failed does not. Of a task without masks, the answered boxes are shown in the units of its truth.
     """
-    spoken = next(at for at, turn in enumerate(result.conversation) if turn.role == "assistant")
-    turns = tuple(
-        PlayTurn("policy" if turn.role == "assistant" else "observation", turn.text)
-        for turn in result.conversation[spoken:]
-    )
     known: set[tuple[str, str]] = set()
     useful = 0
     for asked in dict.fromkeys((found.turn, found.tool, found.claim) for found in result.evidence):
@@ -165,7 +161,7 @@ def to_play(task: TrainingTask, result: EpisodeResult, events: Sequence[Event]) 
         useful += bool(brought - known)
         known |= brought
     return Play(
-        turns=turns,
+        turns=tuple(_turns(result, events)),
         truth=task.truth,
         ending=result.ending.value,
         keyframe=result.keyframe,
@@ -175,6 +171,18 @@ def to_play(task: TrainingTask, result: EpisodeResult, events: Sequence[Event]) 
         boxes=_boxes(task, result) if task.masks is None else None,
         facts={"turns": float(result.usage.turns), "malformed": float(result.usage.malformed)},
     )
+
+
+def _turns(result: EpisodeResult, events: Sequence[Event]) -> Iterator[PlayTurn]:
+    """Yield the turns from the policy's first on."""
+    slips = {event.turn for event in events if isinstance(event, TurnSampled) and isinstance(event.action, Malformed)}
+    spoken = 0
+    for turn in result.conversation:
+        if turn.role == "assistant":
+            yield PlayTurn("policy", turn.text, malformed=spoken in slips)
+            spoken += 1
+        elif spoken:
+            yield PlayTurn("observation", turn.text)
 
 
 def _cut(task: TrainingTask, result: EpisodeResult) -> Cut | None:

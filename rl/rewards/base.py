@@ -12,10 +12,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class PlayTurn:
-    """One turn after the task was put: what the policy wrote, or what it was shown (`<image>` for a picture)."""
+    """One turn after the task was put: what the policy wrote, or what it was shown (`<image>` for a picture).
+
+    A turn of the policy that could not be used, and was answered by a hint, is `malformed`.
+    """
 
     role: Literal["policy", "observation"]
     text: str
+    malformed: bool = False
 
 
 @dataclass(frozen=True)
