@@ -61,7 +61,8 @@ class SegResearch:
         text = play.text if self._as_released else _said(play)
         steps = play.truth.steps
         process = process_score(text, expert_like=self._expert_like(text, steps) if steps else None)
-        return outcome_scores(text, play.truth) | {"process_score": process, "num_search": float(count_search_tags(text))}
+        searches = float(count_search_tags(text))
+        return outcome_scores(text, play.truth) | {"process_score": process, "num_search": searches}
 
     def _expert_like(self, text: str, steps: Sequence[str]) -> bool:
         """Return whether the first text query is like any of the expert's steps (IGR)."""
