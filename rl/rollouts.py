@@ -122,6 +122,8 @@ class Runner:
         result = await run_episode(task.task, context)
         seconds = perf_counter() - start
         if result.ending.broken:
+            if result.failure is not None:
+                log.warning("%s broke: %s %s", task.id, result.failure["message"], result.failure["remedy"])
             return None
         try:
             stream = to_stream(self.chatml, result.conversation)

@@ -443,7 +443,7 @@ async def test_an_episode_becomes_a_stream_to_train_on(server: TokenServer) -> N
     assert server.url in result.failure["message"]  # type: ignore[index]
 
 
-def test_an_episode_that_outgrows_the_server_is_scored_and_not_drawn_anew(server: TokenServer) -> None:
+def test_an_episode_that_outgrows_the_server_is_scored_and_not_drawn_anew(server: TokenServer, caplog) -> None:
     refusal = "The decoder prompt (length 5000) is longer than the maximum model length of 4096."
     server.says = [keyframe_turn("closer", 1), error(400, refusal)]
     asked, profile = policy(server), get_profile("embedded")
@@ -458,6 +458,8 @@ def test_an_episode_that_outgrows_the_server_is_scored_and_not_drawn_anew(server
     server.requests.clear()
     server.says = [error(400, refusal)]
     assert runner.run([(0, 0)]) == [None]
+    assert "val-3-00000 broke" in caplog.text
+    assert "--max-model-len" in caplog.text
 
 
 def test_records_are_made_from_token_endpoints_only(server: TokenServer, tmp_path) -> None:
