@@ -18,10 +18,10 @@ from graphs.events import Event
 from graphs.policies.base import Completion
 from graphs.policies.replay import ReplayPolicy
 from graphs.profiles import get_profile
+from rl.plays import to_play
 from rl.rewards.base import Reward, total
 from rl.rewards.seg_research import SegResearch
 from rl.rewards.segscout import Segscout
-from rl.rollouts import to_play
 from rl.tasks.emblems import EmblemsSource, expert_steps
 
 
