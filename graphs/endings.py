@@ -15,6 +15,7 @@ class Ending(StrEnum):
     SEARCHES_SPENT = "searches_spent"
     """The policy kept on searching after it was told that no search is left."""
     TOKENS_SPENT = "tokens_spent"
+    """The tokens that it may sample are spent, or its conversation has outgrown the room that the policy has."""
     SECONDS_SPENT = "seconds_spent"
     TOOL_BROKEN = "tool_broken"
     """Search failed again after the policy was told."""

@@ -17,7 +17,7 @@ from graphs.graph import graph
 from graphs.journal import read_told
 from graphs.masks import MaskStore
 from graphs.state import PlainFailure, PlainInstance, State
-from tools.errors import InputError
+from tools.errors import InputError, PolicyError
 from tools.image_store import ImageStore
 from tools.search.budgeted import RequestCount
 from tools.segmenters.base import Box, Frames
@@ -87,7 +87,7 @@ class EpisodeResult:
     query: str
     ending: Ending
     failure: PlainFailure | None
-    """Set if a part of the system broke: boundary, message and remedy."""
+    """Set if a part of the system broke, or had no room for the conversation: boundary, message and remedy."""
     keyframe: int | None
     instances: tuple[Instance, ...]
     masks: MaskStore
@@ -146,7 +146,7 @@ def collect(state: State, context: Context) -> EpisodeResult:
     return EpisodeResult(
         query=state["query"],
         ending=ending,
-        failure=state.get("failure") if ending.broken else None,
+        failure=_failure(state, ending),
         keyframe=state.get("keyframe"),
         instances=tuple(_instance(plain) for plain in state.get("instances", [])),
         masks=context.masks,
@@ -177,6 +177,13 @@ def prepare(task: Task, context: Context) -> Context:
     if len(task.media) == 0:
         raise InputError("the media have no frames.", remedy="Give an image or a clip.")
     return replace(context, media=task.media, images=ImageStore(), masks=MaskStore(), requests=RequestCount())
+
+
+def _failure(state: State, ending: Ending) -> PlainFailure | None:
+    """Return what the ending is due to; a search that failed earlier and was got over is not it."""
+    failure = state.get("failure")
+    outgrown = ending is Ending.TOKENS_SPENT and failure is not None and failure["boundary"] == PolicyError.boundary
+    return failure if ending.broken or outgrown else None
 
 
 def _evidence(state: State) -> tuple[Evidence, ...]:

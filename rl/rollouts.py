@@ -7,20 +7,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from time import perf_counter
 
-import numpy as np
-
-from evals.metrics.overlap import mask_iou
 from graphs.context import Context
-from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
-from graphs.events import Event, SearchFinished
+from graphs.events import Event
 from graphs.policies.chatml import ChatML
-from rl.rewards.base import Cut, Play, PlayTurn, Reward, total
+from rl.plays import to_play
+from rl.rewards.base import Play, Reward, total
 from rl.rewards.segscout import wasted_searches
 from rl.rows import TrainingRow
 from rl.stream import StreamError, TokenStream, check_images, to_stream
+from rl.success import is_right
 from rl.tasks.base import TaskSource, TrainingTask
-from tools.segmenters.base import Mask
 
 log = logging.getLogger("segscout.rollouts")
 
@@ -48,11 +45,8 @@ class Rollout:
 
     @property
     def success(self) -> bool:
-        """Whether the answer is right: a mask IoU above 0.5 on the frame answered, or rightly absent."""
-        if self.task.truth.absent:
-            return self.result.ending is Ending.ABSENT
-        cut = self.play.cut
-        return cut is not None and bool(cut.predicted) and mask_iou(union(cut.predicted), union(cut.true)) > 0.5
+        """Whether the answer is right; see `rl.success`."""
+        return is_right(self.play)
 
     def row(self) -> TrainingRow:
         """Return what training needs of this episode."""
@@ -76,7 +70,8 @@ OnDone = Callable[[int, Rollout | None], None]
 class Runner:
     """Roll out tasks of one source under one context; `context_of` may give a task parts of its own.
 
-    `chatml` is that of the policy's tokenizer. At most `concurrency` episodes are under way at once.
+    Nothing is cut for a task without masks, since there is nothing to compare a cut with. `chatml` is that of the
+    policy's tokenizer. At most `concurrency` episodes are under way at once.
     """
 
     def __init__(
@@ -121,10 +116,14 @@ class Runner:
         context = replace(self._context, sampling=sampling, sink=events.append)
         if self._context_of is not None:
             context = self._context_of(context, task)
+        if task.masks is None:
+            context = replace(context, segmenter=None)
         start = perf_counter()
         result = await run_episode(task.task, context)
         seconds = perf_counter() - start
         if result.ending.broken:
+            if result.failure is not None:
+                log.warning("%s broke: %s %s", task.id, result.failure["message"], result.failure["remedy"])
             return None
         try:
             stream = to_stream(self.chatml, result.conversation)
@@ -149,41 +148,3 @@ class Runner:
             seconds=seconds,
             reward_seconds=perf_counter() - start,
         )
-
-
-def union(masks: Sequence[Mask]) -> Mask:
-    """Return what at least one of one or more masks (height, width) covers."""
-    return np.asarray(np.logical_or.reduce(masks))
-
-
-def to_play(task: TrainingTask, result: EpisodeResult, events: Sequence[Event]) -> Play:
-    """Show an episode as rewards see it.
-
-    Every search that the policy asked for counts, also one that the graph answered from memory or refused; one that
-    the provider failed does not.
-    """
-    spoken = next(at for at, turn in enumerate(result.conversation) if turn.role == "assistant")
-    turns = tuple(
-        PlayTurn("policy" if turn.role == "assistant" else "observation", turn.text)
-        for turn in result.conversation[spoken:]
-    )
-    cut = None
-    if result.keyframe is not None:
-        found = (result.masks.get(number, result.keyframe) for number in range(len(result.instances)))
-        cut = Cut(tuple(mask for mask in found if mask is not None), task.masks(result.keyframe))
-    known: set[tuple[str, str]] = set()
-    useful = 0
-    for asked in dict.fromkeys((found.turn, found.tool, found.claim) for found in result.evidence):
-        brought = {(e.source, e.title) for e in result.evidence if (e.turn, e.tool, e.claim) == asked}
-        useful += bool(brought - known)
-        known |= brought
-    return Play(
-        turns=turns,
-        truth=task.truth,
-        ending=result.ending.value,
-        keyframe=result.keyframe,
-        cut=cut,
-        searches=sum(isinstance(event, SearchFinished) and event.fate != "failed" for event in events),
-        useful=useful,
-        facts={"turns": float(result.usage.turns), "malformed": float(result.usage.malformed)},
-    )

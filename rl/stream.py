@@ -35,6 +35,8 @@ class TokenStream:
 def to_stream(chatml: ChatML, turns: Sequence[Turn]) -> TokenStream:
     """Encode a conversation; it ends with the policy's last token, since nothing after it is learnt from.
 
+    What the policy was shown last and never answered, as when time or room ran out, is left out with its pictures.
+
     Raises StreamError if the policy never spoke, or if a sampled turn lacks its ids or log-probabilities.
     """
     ids: list[int] = []
@@ -42,7 +44,7 @@ def to_stream(chatml: ChatML, turns: Sequence[Turn]) -> TokenStream:
     logprobs: list[float] = []
     images: list[ImageRef] = []
     last = 0
-    for turn in turns:
+    for turn in answered(turns):
         images += [part for part in turn.parts if isinstance(part, ImageRef)]
         whole = chatml.encode_turn(turn)
         spoken = [0] * len(whole)
@@ -64,6 +66,11 @@ def to_stream(chatml: ChatML, turns: Sequence[Turn]) -> TokenStream:
     if not last:
         raise StreamError("the policy never spoke.", remedy="Leave this episode out.")
     return TokenStream(tuple(ids[:last]), tuple(mask[:last]), tuple(logprobs[:last]), tuple(images), mask.index(1))
+
+
+def answered(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Return the turns up to the policy's last; none if it never spoke."""
+    return turns[: max((at for at, turn in enumerate(turns, 1) if turn.role == "assistant"), default=0)]
 
 
 def check_images(stream: TokenStream, chatml: ChatML) -> None:

@@ -33,8 +33,9 @@ from graphs.policies.chatml import ChatML
 from graphs.policies.loading import EMBEDDED_FOLDER
 from graphs.profiles import get_profile
 from rl.keyframes import KeyframeSegmenter
+from rl.plays import to_play
 from rl.rewards import get_reward
-from rl.rollouts import Rollout, Runner, to_play
+from rl.rollouts import Rollout, Runner
 from rl.stream import check_images, to_stream
 from rl.tasks.base import TrainingTask
 from rl.tasks.emblems import EmblemsSource

@@ -15,7 +15,7 @@ from graphs.conversation import Text, Turn, from_plain, to_plain
 from graphs.endings import Ending
 from graphs.events import TurnSampled
 from graphs.nodes.reading import as_plain, count, elapsed, last_turn, understand
-from graphs.policies.base import Completion, Sampling
+from graphs.policies.base import Completion, NoRoomError, Sampling
 from graphs.spans import call_span
 from graphs.state import State
 from tools.errors import PolicyError, boundary
@@ -31,7 +31,8 @@ async def sample_turn(
 ) -> Command[Next]:
     """Append `opening` and one sampled turn to the conversation, and go where its action leads.
 
-    A policy that fails, and time that runs out, close the episode under their own names.
+    A policy that fails, and time that runs out, close the episode under their own names. A first turn for which there
+    is no room was set up wrongly; later ones are what the policy asked to see, and tokens that it spent.
     """
     context = runtime.context
     update: dict[str, Any] = {"turns": [to_plain(turn) for turn in opening]}
@@ -40,9 +41,9 @@ async def sample_turn(
     try:
         completion = await complete(state, context, conversation)
     except PolicyError as error:
-        return Command(
-            goto="localize", update={**update, "ending": Ending.POLICY_BROKEN.value, "failure": as_plain(error)}
-        )
+        outgrown = isinstance(error, NoRoomError) and count(state, "turns") > 0
+        ending = Ending.TOKENS_SPENT if outgrown else Ending.POLICY_BROKEN
+        return Command(goto="localize", update={**update, "ending": ending.value, "failure": as_plain(error)})
     if completion is None:
         return Command(goto="localize", update={**update, "ending": Ending.SECONDS_SPENT.value})
     seconds = perf_counter() - start
@@ -58,10 +59,10 @@ async def sample_turn(
         "malformed": int(isinstance(action, Malformed)),
     }
     emit(runtime, _event(node, count(state, "turns"), completion, action, seconds))
-    ending = _ending(action, completion, state, context, seconds)
-    if ending is not None:
-        update["ending"] = ending.value
-    return Command(goto="localize" if ending else _next(action, context), update=update)
+    due = _ending(action, completion, state, context, seconds)
+    if due is not None:
+        update["ending"] = due.value
+    return Command(goto="localize" if due else _next(action, context), update=update)
 
 
 async def complete(

@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 from graphs.conversation import Turn
 from graphs.tool_calls import Toolset
+from tools.errors import PolicyError
 from tools.image_store import ImageStore
 
 FinishReason = Literal["stop", "length"]
@@ -34,6 +35,10 @@ class Sampling:
     """JSON schema of the turn; a policy that cannot hold itself to one ignores it, so readers stay tolerant."""
     tools: Toolset | None = field(default=None, hash=False)
     """What the turn may call, for endpoints that are told so by name; the system prompt says it to all others."""
+
+
+class NoRoomError(PolicyError):
+    """The policy has no room for this conversation: more tokens, or more pictures, than it takes."""
 
 
 class Policy(Protocol):

@@ -7,13 +7,18 @@ from typing import Any
 import openai
 from pydantic import BaseModel, ValidationError
 
-from graphs.policies.base import Completion
+from graphs.policies.base import Completion, NoRoomError
 from graphs.policies.openai_tools import read_call
 from graphs.tool_calls import spell_turn
 from tools.errors import PolicyError
 
 _MAX_QUOTE = 300
 _KEY = "[the key]"
+_NO_ROOM = re.compile(
+    r"context[ _](?:length|window|size)|maximum model length|prompt is too long|at most \d+ image|too many images",
+    re.IGNORECASE,
+)
+"""How servers say that a conversation is too long: vLLM in several ways, OpenAI, SGLang, llama.cpp and hosted ones."""
 _TOOLS = re.compile(r"\btools\b|tool[ _-]?(?:use|call|choice)|function.?call", re.IGNORECASE)
 
 
@@ -144,6 +149,12 @@ def to_policy_error(
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return PolicyError(
                 f"{endpoint} refused the API key (HTTP {error.status_code}).", remedy="Set SEGSCOUT_API_KEY."
+            )
+        case openai.APIStatusError() if error.status_code == 400 and _NO_ROOM.search(error.message):
+            return NoRoomError(
+                f"{endpoint} has no room for the conversation (HTTP 400: {_quote(error)}).",
+                remedy="Serve with a larger --max-model-len and more images in --limit-mm-per-prompt "
+                "(`segscout profiles NAME` says how many), or allow fewer turns and searches.",
             )
         case openai.BadRequestError() | openai.UnprocessableEntityError() | openai.NotFoundError() if (
             tools and _TOOLS.search(error.message)

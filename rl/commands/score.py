@@ -26,7 +26,7 @@ def score_rollouts(path: Path, reward: str) -> dict[str, Any]:
             f"rollouts with recorded components of the reward {chosen.name!r} are not known.",
             remedy="Only --reward seg-research has published rollouts.",
         )
-    found = count_matches(read_records(path, Rollout), chosen)
+    found = count_matches(read_records(path, Rollout))
     return {"records": found.records, "match": found.match}
 
 

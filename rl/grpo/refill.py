@@ -6,19 +6,20 @@ from rl.rows import TrainingRow
 
 
 def refill(
-    rows: Sequence[TrainingRow],
+    rows: Sequence[TrainingRow | None],
     group: int,
     rounds: int,
-    roll_out: Callable[[Sequence[int]], list[TrainingRow]],
+    roll_out: Callable[[Sequence[int]], list[TrainingRow | None]],
     next_task: Callable[[], int],
     *,
     spread: float = 1e-6,
-) -> list[TrainingRow]:
+) -> list[TrainingRow | None]:
     """Replace even groups up to `rounds` times; the number of rows stays.
 
     A group is even if its rewards lie within `spread` of one another. `roll_out` plays one whole group for each task
     index, `next_task` names another task. A group that is still even after the last round is kept: what little its
-    rewards differ by is its advantage. Raises ValueError if the rows are no whole groups.
+    rewards differ by is its advantage. Episodes that broke are None; they make no group uneven, and a group of which
+    one broke takes no other's place. Raises ValueError if the rows are no whole groups.
     """
     if len(rows) % group:
         raise ValueError(f"{len(rows)} rows are no whole groups of {group}")
@@ -30,12 +31,12 @@ def refill(
         fresh = roll_out([next_task() for _ in even])
         for number, at in enumerate(even):
             members = fresh[number * group : (number + 1) * group]
-            if not is_even(members, spread):
+            if None not in members and not is_even(members, spread):
                 groups[at] = members
     return [row for members in groups for row in members]
 
 
-def is_even(members: Sequence[TrainingRow], spread: float) -> bool:
-    """Tell whether the rewards of a group lie within `spread`."""
-    rewards = [row.reward for row in members]
-    return max(rewards) - min(rewards) <= spread
+def is_even(members: Sequence[TrainingRow | None], spread: float) -> bool:
+    """Tell whether the rewards of a group lie within `spread`; those of broken episodes are not known."""
+    rewards = [row.reward for row in members if row is not None]
+    return not rewards or max(rewards) - min(rewards) <= spread

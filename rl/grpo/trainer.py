@@ -6,6 +6,7 @@ model (TRL would render them again, and drops all pictures of a batch without a 
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -16,10 +17,12 @@ from datasets import Dataset
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
+from graphs.policies.base import Sampling
 from graphs.policies.chatml import ChatML
 from rl.grpo.refill import refill
 from rl.grpo.shaping import Overlong
 from rl.pictures import Patches, pixel_inputs
+from rl.records.decode import RecordedRows
 from rl.rows import RowSource, TrainingRow
 from rl.stream import StreamError
 
@@ -27,7 +30,7 @@ _TRIES = 3
 """How often an episode is played again if a part of the system broke."""
 
 _MOST_BROKEN = 0.25
-"""A step goes on without this share of its episodes at most."""
+"""A step goes on without this share of its episodes at most, those of groups that were drawn anew included."""
 
 _COMPARED = 16
 """How many rows of a step are compared between sampler and trainer."""
@@ -70,6 +73,9 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._patches, self._before_rollouts = patches, before_rollouts
         self._pictures: dict[str, Any] = {}
         self._drawn, self._drawn_at = 0, -1
+        self._played, self._broken = 0, 0
+        if isinstance(rows, RecordedRows):
+            rows.check_sampling(Sampling(temperature=args.temperature, top_p=args.top_p))
         args.shuffle_dataset = False  # the order is ours: TRL's begins anew where a run is resumed
         super().__init__(
             model=model,
@@ -88,18 +94,21 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             self._before_rollouts(self)
         self._log_metric("seconds/weights", perf_counter() - start)
         start = perf_counter()
-        rows = self._roll_out([int(prompt) for prompt in prompts])
+        self._played, self._broken = 0, 0
+        played = self._roll_out([int(prompt) for prompt in prompts])
         if self.refills:
             play = partial(self._groups, group=group)
-            rows = refill(rows, group, self.refills, play, self._next_task, spread=self.even_spread)
+            played = refill(played, group, self.refills, play, self._next_task, spread=self.even_spread)
         self._log_metric("seconds/rollouts", perf_counter() - start)
+        self._log_metric("episodes/broken", self._broken / self._played)
+        rows = _stand_in(played)
         streams = [row.stream for row in rows]
         numbers = [len(stream.images) for stream in streams]
         self._pictures = {
             **pixel_inputs(rows, self.chatml, self.accelerator.device, self._patches),
             "num_images": numbers,
         }
-        self._note(rows)
+        self._note([row for row in played if row is not None])
         return (
             [list(stream.ids[: stream.prompt]) for stream in streams],
             [list(stream.ids[stream.prompt :]) for stream in streams],
@@ -111,8 +120,11 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             None,
         )
 
-    def _roll_out(self, tasks: Sequence[int]) -> list[TrainingRow]:
-        """Play one episode of each task; what breaks is played again, StreamError if too much stays broken."""
+    def _roll_out(self, tasks: Sequence[int]) -> list[TrainingRow | None]:
+        """Play one episode of each task; what breaks is played again, and is None if it stays broken.
+
+        StreamError if too much of what this step has played so far is broken.
+        """
         wanted = [(task, self._seed()) for task in tasks]
         rows = self.rows.run(wanted)
         for _ in range(_TRIES):
@@ -122,12 +134,13 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             again = self.rows.run([(tasks[at], self._seed()) for at in broken])
             for at, row in zip(broken, again, strict=True):
                 rows[at] = row
-        self._log_metric("episodes/broken", broken_share := sum(row is None for row in rows) / len(rows))
-        if broken_share > _MOST_BROKEN:
+        self._played += len(rows)
+        self._broken += rows.count(None)
+        if self._broken > _MOST_BROKEN * self._played:
             raise StreamError("episodes keep breaking.", remedy="Look at the policy, the tools and the segmenter.")
-        return _stand_in(rows, tasks)
+        return rows
 
-    def _groups(self, tasks: Sequence[int], group: int) -> list[TrainingRow]:
+    def _groups(self, tasks: Sequence[int], group: int) -> list[TrainingRow | None]:
         return self._roll_out([task for task in tasks for _ in range(group)])
 
     def _next_task(self) -> int:
@@ -236,11 +249,16 @@ def task_order(count: int, seed: int, args: GRPOConfig) -> list[int]:
     return [int(task) for task in np.concatenate(rounds)[:needed]]
 
 
-def _stand_in(rows: Sequence[TrainingRow | None], tasks: Sequence[int]) -> list[TrainingRow]:
-    """Put another episode of the same task, or of any, in the place of one that stayed broken."""
-    whole = [(task, row) for task, row in zip(tasks, rows, strict=True) if row is not None]
-    own = dict(whole)
-    return [row or own.get(task, whole[0][1]) for task, row in zip(tasks, rows, strict=True)]
+def _stand_in(rows: Sequence[TrainingRow | None]) -> list[TrainingRow]:
+    """Put an episode from which nothing is learnt in the place of each that stayed broken.
+
+    Whichever task it is of, it touches no group, also where several processes share one: nothing of it is in the mask,
+    and its reward is no number, so that TRL leaves it out of its group's mean and gives it no advantage.
+    """
+    whole = next(row for row in rows if row is not None)
+    stream = replace(whole.stream, mask=(0,) * len(whole.stream.mask), logprobs=(0.0,) * len(whole.stream.logprobs))
+    idle = replace(whole, stream=stream, reward=math.nan, text="")
+    return [idle if row is None else row for row in rows]
 
 
 def _reward(prompts: Sequence[str], row_reward: Sequence[float], **_: Any) -> list[float]:

@@ -1,12 +1,14 @@
 """Training rows from records: what was logged is trained on as it was sampled, token for token."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from graphs.conversation import ImageRef
+from graphs.policies.base import Sampling
 from rl.records.files import load_image, read_records
 from rl.records.invariants import RecordError, check_read
 from rl.records.schema import Record
@@ -55,6 +57,7 @@ class RecordedRows:
             raise RecordError(
                 f"no group in {folder} has {group} episodes.", remedy="Record with --group, or ask for smaller groups."
             )
+        self._sampled = {(record["temperature"], record["top_p"]) for members in whole for record in members}
         self._groups = [[to_row(record, folder) for record in members] for members in whole]
         self._given = [0] * len(self._groups)
 
@@ -62,6 +65,22 @@ class RecordedRows:
     def open(cls, folder: Path, *, group: int) -> "RecordedRows":
         """Read the groups of a folder of records."""
         return cls(read_records(folder), folder, group=group)
+
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Raise RecordError unless all was sampled as training is about to score it, at one temperature and top-p.
+
+        Recorded log-probabilities are those of that distribution, and would be compared with those of another.
+        """
+        for temperature, top_p in sorted(self._sampled):
+            # Parquet may keep numbers in 32 bits.
+            if not math.isclose(temperature, sampling.temperature, rel_tol=1e-6) or not math.isclose(
+                top_p, sampling.top_p, rel_tol=1e-6
+            ):
+                raise RecordError(
+                    f"groups were sampled at temperature {temperature:g} and top-p {top_p:g}, "
+                    f"but training is set to {sampling.temperature:g} and {sampling.top_p:g}.",
+                    remedy="Set that temperature under [trl] (top-p is always 1 there), or record the groups again.",
+                )
 
     def __len__(self) -> int:
         return len(self._groups)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from graphs.conversation import ImageRef, Turn, from_plain
 from graphs.state import PlainTurn
 from rl.records.schema import SCHEMA_VERSION, Record, Status
+from rl.stream import answered
 from tools.errors import SegscoutError
 
 _TURNS: TypeAdapter[list[PlainTurn]] = TypeAdapter(list[PlainTurn])
@@ -106,7 +107,7 @@ def _message_problems(record: Record) -> Iterator[str]:
     except (ValidationError, KeyError, ValueError):
         yield "the messages are no conversation"
         return
-    shown = [part for turn in messages for part in turn.parts if isinstance(part, ImageRef)]
+    shown = [part for turn in answered(messages) for part in turn.parts if isinstance(part, ImageRef)]
     if shown != [ImageRef(image["sha256"], image["width"], image["height"]) for image in record["images"]]:
         yield "the pictures are not those of the messages, in their order"
     said = [turn for turn in messages if turn.role == "assistant"]

@@ -12,10 +12,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class PlayTurn:
-    """One turn after the task was put: what the policy wrote, or what it was shown (`<image>` for a picture)."""
+    """One turn after the task was put: what the policy wrote, or what it was shown (`<image>` for a picture).
+
+    A turn of the policy that could not be used, and was answered by a hint, is `malformed`.
+    """
 
     role: Literal["policy", "observation"]
     text: str
+    malformed: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Play:
     `keyframe` is the frame that was answered on, `cut` the masks there if a segmenter was in the loop; `ending` is one
     of the values of `graphs.endings.Ending`. `useful` counts the searches that brought something not seen before,
     and `facts["malformed"]` the turns that could not be used. `boxes` are the answered boxes in the units of the truth,
-    for episodes without a segmenter; None if they are not known.
+    on tasks that have no masks; None where masks are compared, or if they are not known.
     """
 
     turns: tuple[PlayTurn, ...]

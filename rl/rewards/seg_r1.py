@@ -14,6 +14,7 @@ from evals.metrics.overlap import mask_iou
 from evals.metrics.structure import structure_measure
 from rl.rewards.base import Cut, Play
 from rl.rewards.seg_r1_text import has_thought, read_prompts
+from tools.errors import InputError
 from tools.segmenters.base import Mask
 
 
@@ -31,7 +32,15 @@ class SegR1:
         self._as_released, self._points_only = as_released, points_only
 
     def components(self, play: Play) -> dict[str, float]:
-        """Return the three parts, 0 to 1 each; IoU and S are 0 for an incomplete answer or without a segmenter."""
+        """Return the three parts, 0 to 1 each; IoU and S are 0 for an incomplete answer or without a segmenter.
+
+        Raises InputError for a task without masks, of which none could ever be compared.
+        """
+        if play.boxes is not None:
+            raise InputError(
+                f"the reward {self.name} compares masks, and this task has none.",
+                remedy="Choose a reward that compares boxes: seg-zero, vision-reasoner or segscout.",
+            )
         reply = "".join(play.spoken)
         read = read_prompts(reply)
         complete = bool(read.points) if self._points_only else read.complete

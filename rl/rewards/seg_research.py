@@ -1,7 +1,9 @@
 """Seg-ReSearch's reward: outcome (box, point and frame) plus process (an expert-like first query, and any searching).
 
-Published behaviour to the digit, its exploits included; `README.md` beside this file lists them. It knows one object
-a frame: of several true ones, the first counts. Source: arXiv 2602.04454 and its `okvos` reward manager.
+Published behaviour to the digit, its exploits included; `README.md` beside this file lists them. One thing is mended:
+only turns of the policy are read, since what our graph shows in between spells actions, too (hints that say how to
+write one). It knows one object a frame: of several true ones, the first counts. Source: arXiv 2602.04454 and its
+`okvos` reward manager.
 """
 
 import math
@@ -10,7 +12,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rl.rewards.base import ObjectTruth, Play
+from rl.rewards.base import ObjectTruth, Play, Truth
 from rl.rewards.geometry import box_distance, inside, pixel_iou, read_box, read_point
 from rl.rewards.seg_research_text import (
     count_search_tags,
@@ -33,6 +35,8 @@ _MAX_POINT_DISTANCE = 100.0
 _MIN_LIKENESS = 0.5
 _TAPER = 0.7
 _MAX_SEARCHES = 10
+_ELSE = "\n…\n"
+"""Stands for what is not read: no action, and nothing that joins the turns around it."""
 _OUTCOME = ("iou_score", "box_l1_score", "point_l1_score", "keyframe_score")
 
 
@@ -40,21 +44,25 @@ class SegResearch:
     """Score as Seg-ReSearch's training did: five parts of 0 to 1 each; `num_search` is reported only.
 
     `likeness` compares a query with the expert's steps, by default MiniLM's cosine, loaded when it is first needed.
+    Read are the policy's turns, without those that could not be used; `as_released`, all of the rollout, so that what
+    it was shown counts like its own words.
     """
 
     name = "seg-research"
     source = "Seg-ReSearch (arXiv 2602.04454), training reward"
     weights: Mapping[str, float] = MappingProxyType(dict.fromkeys((*_OUTCOME, "process_score"), 1.0))
 
-    def __init__(self, likeness: Likeness | None = None) -> None:
+    def __init__(self, likeness: Likeness | None = None, *, as_released: bool = False) -> None:
         self._likeness = likeness or minilm_likeness
+        self._as_released = as_released
 
     def components(self, play: Play) -> dict[str, float]:
         """Return the five parts and `num_search`; EmbedderError if MiniLM is needed and not installed."""
-        text = play.text
+        text = play.text if self._as_released else _said(play)
         steps = play.truth.steps
         process = process_score(text, expert_like=self._expert_like(text, steps) if steps else None)
-        return outcome_scores(play) | {"process_score": process, "num_search": float(count_search_tags(text))}
+        searches = float(count_search_tags(text))
+        return outcome_scores(text, play.truth) | {"process_score": process, "num_search": searches}
 
     def _expert_like(self, text: str, steps: Sequence[str]) -> bool:
         """Return whether the first text query is like any of the expert's steps (IGR)."""
@@ -62,16 +70,21 @@ class SegResearch:
         return query is not None and self._likeness(query, steps) > _MIN_LIKENESS
 
 
-def outcome_scores(play: Play) -> dict[str, float]:
+def _said(play: Play) -> str:
+    """Return the usable turns of the policy in one text, laid out as in a rollout: something else stands between."""
+    return "".join(turn.text if turn.role == "policy" and not turn.malformed else _ELSE for turn in play.turns)
+
+
+def outcome_scores(text: str, truth: Truth) -> dict[str, float]:
     """Return the four parts that judge frame, box and point, in 0..1000 of the frame; all 0 on a wrong frame."""
     scores = dict.fromkeys(_OUTCOME, 0.0)
-    frame, answer = first_keyframe(play.text), first_answer(play.text)
-    truth = play.truth.frames.get(frame) if frame is not None else None
-    if answer is None or truth is None:
+    frame, answer = first_keyframe(text), first_answer(text)
+    shown = truth.frames.get(frame) if frame is not None else None
+    if answer is None or shown is None:
         return scores
-    scores["keyframe_score"] = truth.max_conn_area
-    if truth.objects:
-        scores |= _place_scores(answer, truth.objects[0])
+    scores["keyframe_score"] = shown.max_conn_area
+    if shown.objects:
+        scores |= _place_scores(answer, shown.objects[0])
     return scores
 
 

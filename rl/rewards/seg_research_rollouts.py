@@ -67,8 +67,9 @@ def split_rollout(output: str) -> tuple[PlayTurn, ...]:
     return tuple(PlayTurn("observation" if number % 2 else "policy", text) for number, text in enumerate(pieces))
 
 
-def count_matches(rollouts: Sequence[Rollout], reward: SegResearch) -> Matches:
-    """Recompute every component of every rollout and count those within `TOLERANCE` of the record."""
+def count_matches(rollouts: Sequence[Rollout]) -> Matches:
+    """Recompute every component of every rollout, as released, and count those within `TOLERANCE` of the record."""
+    reward = SegResearch(as_released=True)
     groups: dict[str, list[tuple[Rollout, Play]]] = defaultdict(list)
     for rollout in rollouts:
         groups[rollout.input].append((rollout, rollout.play()))

@@ -1,6 +1,6 @@
 """What Seg-ReSearch's reward reads in a rollout: its rules, quirks included, in linear time.
 
-The text is the whole rollout, so tags in observations count like the policy's own. The published rules are lazy regular
+The text is one for all turns; tags in it count whoever wrote them. The published rules are lazy regular
 expressions over all of it; here each is a few searches that only move forward and find the same spans.
 
 Source: https://github.com/iSEE-Laboratory/Seg-ReSearch, `okvos` reward manager, as described in its specification.

@@ -5,12 +5,11 @@ Seg-Zero's `<box>(x1,y1),(x2,y2)</box><points>(x,y),(x,y)</points>` or VisionRea
 {"bbox_2d": [x1, y1, x2, y2], "point_2d": [x, y]}.
 
 Truth is in pixels of the 840x840 picture as published, NOT in units of 0..1000: the rewards' thresholds are pixels too.
-There are no masks.
+There are no masks, so a reward must compare boxes and points.
 """
 
 import json
 import re
-from functools import partial
 from pathlib import Path
 
 from evals.datasets.base import at_most
@@ -19,7 +18,6 @@ from graphs.episode import Task
 from rl.rewards.base import FrameTruth, ObjectTruth, Point, Truth
 from rl.tasks.base import TrainingTask
 from tools.errors import InputError, boundary
-from tools.segmenters.base import Mask
 
 SIDE = 840
 """Side of the published pictures in pixels, and the scale of truth."""
@@ -52,7 +50,7 @@ class VisionReasonerSource:
         objects = read_solution(str(row["solution"]), name)
         truth = Truth({0: FrameTruth(objects)} if objects else {})
         task = Task(str(row["problem"]).strip(), decode_picture(row["image"], f"picture {name}"))
-        return TrainingTask(name, task, truth, partial(_no_masks, name))
+        return TrainingTask(name, task, truth, masks=None, units=SIDE)
 
 
 def read_solution(solution: str, name: str = "the task") -> tuple[ObjectTruth, ...]:
@@ -77,10 +75,3 @@ def _listed(box: list[float], point: list[float]) -> ObjectTruth:
 
 def _pairs(text: str) -> list[Point]:
     return [(float(x), float(y)) for x, y in _PAIR.findall(text)]
-
-
-def _no_masks(name: str, frame: int) -> tuple[Mask, ...]:
-    raise InputError(
-        f"the task {name} has no masks, on frame {frame} or any: the set publishes none.",
-        remedy="Train on it with a reward that compares boxes and points.",
-    )

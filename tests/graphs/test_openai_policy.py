@@ -314,3 +314,34 @@ async def test_a_whole_episode_over_http(server: ChatServer) -> None:
     result = await run_episode(Task("the emblem", clip()), context(policy(server)))
     assert result.ending is Ending.POLICY_BROKEN
     assert server.url in result.failure["message"]  # type: ignore[index]
+
+
+NO_ROOM = [
+    "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+    "Input length (5000) exceeds model's maximum context length (4096).",
+    "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "At most 16 image(s) may be provided in one prompt.",
+    "prompt is too long: 215000 tokens > 200000 maximum",
+]
+
+
+@pytest.mark.parametrize("message", NO_ROOM)
+async def test_a_conversation_that_outgrows_the_server_spent_its_tokens(server: ChatServer, message: str) -> None:
+    server.answers = [said(keyframe_turn("closer", 2)), error(400, message)]
+    result = await run_episode(Task("the emblem", clip()), context(policy(server)))
+    assert result.ending is Ending.TOKENS_SPENT
+    assert message in result.failure["message"]  # type: ignore[index]
+    assert "--max-model-len" in result.failure["remedy"]  # type: ignore[index]
+    assert len(server.requests) == 2
+
+
+async def test_a_task_that_does_not_fit_and_other_refusals_are_no_doing_of_the_policy(server: ChatServer) -> None:
+    server.answers = [error(400, NO_ROOM[3])]
+    result = await run_episode(Task("the emblem", clip()), context(policy(server)))
+    assert result.ending is Ending.POLICY_BROKEN
+    assert "--limit-mm-per-prompt" in result.failure["remedy"]  # type: ignore[index]
+    for later in (error(400, "the image cannot be decoded"), error(500, NO_ROOM[0])):
+        server.requests.clear()
+        server.answers = [said(keyframe_turn("closer", 2)), later]
+        result = await run_episode(Task("the emblem", clip()), context(policy(server)))
+        assert result.ending is Ending.POLICY_BROKEN

@@ -13,8 +13,10 @@ from graph_stubs import clip, context
 from token_server import TokenServer, encode, scores, token_server, tokens
 
 from evals.contexts import open_policy
+from graphs.context import Context
 from graphs.conversation import ImageRef, Text, Turn
 from graphs.dialects.seg_research import answer_turn, keyframe_turn
+from graphs.endings import Ending
 from graphs.episode import Task, run_episode
 from graphs.policies import vllm_molds, vllm_renderer
 from graphs.policies.base import Completion, Sampling
@@ -23,8 +25,14 @@ from graphs.policies.vision import patchify
 from graphs.policies.vllm_molds import cut_patches, find_mold, probe
 from graphs.policies.vllm_pictures import Holdings
 from graphs.policies.vllm_tokens import VLLMTokenPolicy
+from graphs.profiles import get_profile
 from rl.commands.record import RecordOptions, record_episodes
+from rl.records import check_record
+from rl.records.encode import Origin, to_record
+from rl.rewards.segscout import Segscout
+from rl.rollouts import Runner
 from rl.stream import check_images, to_stream
+from rl.tasks.emblems import EmblemsSource
 from tools.errors import InputError, PolicyError
 from tools.image_store import ImageStore
 
@@ -433,6 +441,25 @@ async def test_an_episode_becomes_a_stream_to_train_on(server: TokenServer) -> N
     server.says = [error(400, "gone")]
     result = await run_episode(Task("the emblem", clip()), context(asked))
     assert server.url in result.failure["message"]  # type: ignore[index]
+
+
+def test_an_episode_that_outgrows_the_server_is_scored_and_not_drawn_anew(server: TokenServer, caplog) -> None:
+    refusal = "The decoder prompt (length 5000) is longer than the maximum model length of 4096."
+    server.says = [keyframe_turn("closer", 1), error(400, refusal)]
+    asked, profile = policy(server), get_profile("embedded")
+    rolling = Context(policy=asked, dialect=profile.make_dialect(), budget=profile.budget)
+    runner = Runner(EmblemsSource("val", 3, 1), rolling, asked.chatml, Segscout())
+    (rollout,) = runner.run([(0, 0)])
+    assert rollout is not None
+    assert rollout.result.ending is Ending.TOKENS_SPENT
+    assert rollout.reward == pytest.approx(-0.1)
+    assert sum(rollout.stream.mask) == rollout.result.usage.completion_tokens > 0
+    check_record(to_record(rollout, Origin("small", "seg_research", Sampling())), rollout.image_pad)
+    server.requests.clear()
+    server.says = [error(400, refusal)]
+    assert runner.run([(0, 0)]) == [None]
+    assert "val-3-00000 broke" in caplog.text
+    assert "--max-model-len" in caplog.text
 
 
 def test_records_are_made_from_token_endpoints_only(server: TokenServer, tmp_path) -> None:

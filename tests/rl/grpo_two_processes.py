@@ -19,7 +19,7 @@ GROUP = 4
 
 
 def train_once(
-    policy: Path, rows: RowSource, out: Path, *, per_device: int, **settings: object
+    policy: Path, rows: RowSource, out: Path, *, per_device: int, refills: int = 0, **settings: object
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
     """One optimizer step on two groups of four; returns the weights after it, and what was logged."""
     torch.set_num_threads(1)
@@ -33,7 +33,7 @@ def train_once(
     }  # fmt: skip
     trainer = GraphGRPOTrainer(
         model, rows, BatchingPolicy(model, tokenizer).chatml, GRPOConfig(**{**values, **settings}),
-        tokenizer=tokenizer, seed=1, parity_alarm=1e-4,
+        tokenizer=tokenizer, seed=1, parity_alarm=1e-4, refills=refills,
     )  # fmt: skip
     trainer.train()
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}, trainer.state.log_history[0]

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from graphs.context import Context
 from graphs.conversation import Turn
 from graphs.policies.base import Completion, Policy, Sampling
 from graphs.policies.batching import BatchingPolicy
+from graphs.policies.replay import ReplayPolicy
 from graphs.policies.vision import patchify
 from graphs.profiles import get_profile
 from rl.keyframes import KeyframeSegmenter
@@ -53,6 +55,21 @@ class Prompted:
         ids = (*self._batching._encode(said.text), chatml.end_of_turn)
         scores = await asyncio.to_thread(score, self._batching, turns, images, ids)
         return Completion(said.text, "stop", len(chatml.encode(turns).ids), len(ids), ids, scores)
+
+
+class Scripted(ReplayPolicy):
+    """Play a script in ids that stand for letters, so that its episodes can be trained on; no model is asked."""
+
+    async def complete(self, turns: Sequence[Turn], images: ImageStore, **asked: object) -> Completion:
+        said = await super().complete(turns, images, **asked)  # type: ignore[arg-type]
+        ids = tuple(letters(said.text))
+        return Completion(said.text, "stop", said.prompt_tokens, len(ids), ids, (-0.5,) * len(ids))
+
+
+def letters(text: str) -> list[int]:
+    """An id for each letter, and one for each special token."""
+    special = {"<|image_pad|>": 1, "<|im_end|>": 2, "<|im_start|>": 3}
+    return [special.get(piece) or ord(piece[0]) for piece in re.findall(r"<\|im\w+\|>|.", text, re.DOTALL)]
 
 
 def score(

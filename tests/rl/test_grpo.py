@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ from grpo_two_processes import GROUP, train_once
 from test_grpo_run import recipe, steps
 
 from graphs.policies.base import Sampling
-from rl.records import RecordWriter, compact
+from rl.records import RecordError, RecordWriter, compact
 from rl.records.decode import RecordedRows, to_row
 from rl.records.encode import Origin, to_record
 from rl.records.files import media_path
@@ -161,8 +162,79 @@ def test_a_sampler_with_other_weights_raises_the_alarm(recorded, tiny_policy, tm
         train_once(tiny_policy, rows, tmp_path, per_device=8)
 
 
+def test_groups_that_were_sampled_otherwise_than_training_scores_them_are_refused(recorded, tiny_policy, tmp_path):
+    rows = RecordedRows.open(recorded, group=GROUP)
+    rows.check_sampling(Sampling(temperature=1.0))
+    with pytest.raises(RecordError, match=r"temperature 1 and top-p 1, but .* to 0\.7 and 1"):
+        train_once(tiny_policy, rows, tmp_path, per_device=8, temperature=0.7)
+    with pytest.raises(RecordError, match=r"set to 1 and 0\.9"):
+        train_once(tiny_policy, rows, tmp_path, per_device=8, top_p=0.9)
+
+
+class Breaking(RecordedRows):
+    """Of each call so many episodes of the second task stay broken, or, with `anew`, of a group that is drawn anew."""
+
+    broken, anew = 0, False
+
+    def run(self, wanted):
+        again = len(wanted) <= self.broken  # only those that broke are played again
+        found = super().run(wanted)
+        hit = [at for at, (task, _) in enumerate(wanted) if (task == 1 or self.anew)][: self.broken]
+        if again or (len(wanted) == GROUP) == self.anew:
+            found = [None if at in hit else row for at, row in enumerate(found)]
+        return found
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """What TRL makes of each batch."""
+    from rl.grpo.trainer import GraphGRPOTrainer
+
+    score, outputs = GraphGRPOTrainer._generate_and_score_completions, []
+
+    def noted(self, inputs):
+        outputs.append(score(self, inputs))
+        return outputs[-1]
+
+    monkeypatch.setattr(GraphGRPOTrainer, "_generate_and_score_completions", noted)
+    return outputs
+
+
+def test_an_episode_that_stays_broken_touches_no_group(recorded, tiny_policy, tmp_path, scored):
+    rows = Breaking.open(recorded, group=GROUP)
+    rows.broken = 2
+    rewards = [[row.reward for row in group] for group in rows._groups]
+    _, logged = train_once(tiny_policy, rows, tmp_path, per_device=8)
+    assert logged["episodes/broken"] == 0.25
+    (output,) = scored
+    expected = sorted(
+        (reward - statistics.mean(group)) / (statistics.stdev(group) + 1e-4)
+        for group in (rewards[0], rewards[1][2:])
+        for reward in group
+    )
+    learnt = (output["tool_mask"] * output["completion_mask"]).sum(1) > 0
+    assert sorted(output["advantages"][learnt].tolist()) == pytest.approx(expected, abs=1e-4)
+    assert output["advantages"][~learnt].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("broken", [3, 4])
+def test_broken_episodes_are_counted_over_the_step(recorded, tiny_policy, tmp_path, scored, broken):
+    rows = Breaking.open(recorded, group=GROUP)
+    rows.broken, rows.anew = broken, True
+    rows._groups[0] = [replace(row, reward=0.5) for row in rows._groups[0]]  # even: it is drawn anew, in vain
+    if broken == 4:  # of 12 played
+        with pytest.raises(StreamError, match="keep breaking"):
+            train_once(tiny_policy, rows, tmp_path, per_device=8, refills=1)
+        return
+    _, logged = train_once(tiny_policy, rows, tmp_path, per_device=8, refills=1)
+    assert logged["episodes/broken"] == 0.25
+    (output,) = scored
+    assert ((output["tool_mask"] * output["completion_mask"]).sum(1) > 0).all()
+    assert logged["reward"] == pytest.approx(statistics.mean([0.5] * GROUP + [row.reward for row in rows._groups[1]]))
+
+
 def test_a_missing_picture_is_named(recorded, tiny_policy, tmp_path):
-    from rl.records import RecordError, read_records
+    from rl.records import read_records
 
     record = next(iter(read_records(recorded)))
     row = to_row(record, tmp_path)

@@ -49,6 +49,19 @@ def test_a_group_that_stays_even_is_kept():
     assert len(player.asked) == 2
 
 
+def test_a_group_that_breaks_takes_no_others_place():
+    found = refill(rows(0, 0, 0), 3, 1, lambda tasks: [*rows(0.0, 1.0), None], lambda: 7)
+    assert rewards(found) == [0, 0, 0]
+
+
+def test_broken_episodes_make_no_group_uneven():
+    assert is_even([*rows(1.0, 1.0), None], 1e-6)
+    assert is_even([None, None], 1e-6)
+    assert not is_even([*rows(1.0, 0.5), None], 1e-6)
+    player = Player((0.1, 0.9))
+    assert rewards(refill([*rows(1.0), None], 2, 1, player, player.next_task)) == [0.1, 0.9]
+
+
 def test_what_counts_as_even_is_a_matter_of_spread():
     nearly = rows(0.97, 0.98)
     assert not is_even(nearly, 1e-6)

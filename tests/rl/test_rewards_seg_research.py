@@ -88,10 +88,11 @@ def test_no_outcome_without_a_frame_on_which_the_target_is_seen(frame: str) -> N
     assert not any(found[name] for name in ("iou_score", "box_l1_score", "point_l1_score", "keyframe_score"))
 
 
-def test_the_first_frame_and_the_first_answer_count_wherever_they_stand() -> None:
+def test_the_first_frame_and_the_first_answer_count_as_released_wherever_they_stand() -> None:
     information = PlayTurn("observation", f"<information>1. (Title: t) <answer>{ANSWER}</answer></information>")
     turns = (PlayTurn("policy", FRAME), information, PlayTurn("policy", "<answer> {} </answer>"))
-    assert SegResearch().components(Play(turns, TRUTH))["iou_score"] == 1
+    assert SegResearch(as_released=True).components(Play(turns, TRUTH))["iou_score"] == 1
+    assert SegResearch().components(Play(turns, TRUTH))["iou_score"] == 0
     assert answered(ANSWER, f"<keyframe>4</keyframe>{FRAME}")["iou_score"] == 0
 
 

@@ -1,6 +1,7 @@
 """Runner: an episode that must not be trained on is refused, and the others go on."""
 
 import asyncio
+from functools import cache
 
 import pytest
 from rollout_stubs import Prompted, runner
@@ -17,9 +18,10 @@ from graphs.events import Event
 from graphs.policies.base import Completion
 from graphs.policies.replay import ReplayPolicy
 from graphs.profiles import get_profile
-from rl.rewards.base import total
+from rl.plays import to_play
+from rl.rewards.base import Reward, total
+from rl.rewards.seg_research import SegResearch
 from rl.rewards.segscout import Segscout
-from rl.rollouts import to_play
 from rl.tasks.emblems import EmblemsSource, expert_steps
 
 
@@ -47,31 +49,41 @@ def test_an_episode_with_a_picture_too_many_is_refused_and_told(tiny_policy, mon
 BUDGET = Budget(turns=12, searches=12)
 
 
-def played(turns: list[str], budget: Budget = BUDGET, *, may_search: bool = True) -> dict[str, float]:
-    """What Segscout's reward gives the graph's own episode of these turns on a one-hop task."""
-    events: list[Event] = []
+@cache
+def emblems() -> tuple[EmblemsSource, EmblemSearch]:
+    """Two tasks, the second of one hop, and where they are looked up."""
     source = EmblemsSource("val", 3, 2)
+    return source, EmblemSearch(source.world)
+
+
+def played(
+    turns: list[str], budget: Budget = BUDGET, *, may_search: bool = True, reward: Reward | None = None
+) -> dict[str, float]:
+    """What a reward, Segscout's by default, gives the graph's own episode of these turns on a one-hop task."""
+    events: list[Event] = []
+    source, search = emblems()
     task = source[1]
     context = Context(
         policy=ReplayPolicy(turns),
         dialect=get_profile("embedded").make_dialect(),
         segmenter=ExactSegmenter(source.draw(1).clip),
-        search=EmblemSearch(source.world) if may_search else None,
+        search=search if may_search else None,
         budget=budget,
         sink=events.append,
     )
     result = asyncio.run(run_episode(task.task, context))
-    reward = Segscout()
+    reward = reward or Segscout()
     components = reward.components(to_play(task, result, events))
     return {**components, "reward": total(reward, components)}
 
 
-def honest(source: EmblemsSource) -> tuple[str, list[str]]:
+def honest() -> tuple[str, list[str]]:
     """The oracle's search on that task, and its turns after it."""
+    source, search = emblems()
     drawn = source.draw(1)
     oracle = Oracle(drawn, source.world, shown_frames(len(drawn.clip), 4))
     asked = oracle.turn("")
-    found = asyncio.run(EmblemSearch(source.world).search_text(expert_steps(drawn)[0], 2))
+    found = asyncio.run(search.search_text(expert_steps(drawn)[0], 2))
     after = [oracle.turn(" ".join(f"{hit.title} {hit.snippet}" for hit in found))]
     while "<answer>" not in after[-1]:
         after.append(oracle.turn(""))
@@ -79,7 +91,7 @@ def honest(source: EmblemsSource) -> tuple[str, list[str]]:
 
 
 def test_the_same_search_again_costs_through_the_graph_too():
-    asked, after = honest(EmblemsSource("val", 3, 2))
+    asked, after = honest()
     once = played([asked, *after])
     assert once["hit"] == 1
     assert once["wasted_searches"] == 0
@@ -91,7 +103,7 @@ def test_the_same_search_again_costs_through_the_graph_too():
 
 
 def test_a_search_that_the_graph_refuses_costs_as_well():
-    asked, after = honest(EmblemsSource("val", 3, 2))
+    asked, after = honest()
     more = search_turn("a", "text_search", "something else")
     spent = played([asked, more, *after], Budget(turns=12, searches=1))
     assert (spent["hit"], spent["wasted_searches"]) == (1, 1)
@@ -116,3 +128,22 @@ def test_texts_and_pictures_of_the_same_words_are_two_searches():
     )
     play = to_play(task, asyncio.run(run_episode(task.task, context)), events)
     assert (play.searches, play.useful) == (2, 2)
+
+
+SLIPS = {
+    "no action": "<thinking> hm </thinking>",
+    "no such tool": '<thinking> a </thinking>\n<search> {"name": "video_search", "query": "x"} </search>',
+    "no such frame": "<thinking> a </thinking>\n<keyframe> 99 </keyframe>",
+    "no box": '<thinking> a </thinking>\n<answer> {"bbox_2d": [1, 2, 3], "point_2d": [1, 2]} </answer>',
+    "cut off": '<thinking> a </thinking>\n<answer> {"bbox_2d": ',
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_that_was_mended_costs_no_part_of_the_published_reward(slip):
+    reward = SegResearch(lambda query, steps: float(query in steps))
+    asked, after = honest()
+    clean = played([asked, *after], reward=reward)
+    assert (clean["iou_score"], clean["box_l1_score"], clean["num_search"]) == (1, 1, 1)
+    assert clean["process_score"] == pytest.approx(0.5 * (1 + 1 - 0.3**2))  # an expert's query, and a well-formed end
+    assert played([SLIPS[slip], asked, *after], reward=reward) == clean

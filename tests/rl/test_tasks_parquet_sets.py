@@ -56,8 +56,7 @@ def test_vision_reasoner_tasks_are_in_pixels_of_840(tmp_path):
     assert [len(task.truth.frames[0].objects) for task in (single, several)] == [1, 2]
     assert several.truth.frames[0].objects[1].box == (225, 296, 706, 786)
     assert single.task.media[0].shape == (840, 840, 3)
-    with pytest.raises(InputError, match="r0 has no masks"):
-        single.masks(0)
+    assert (single.masks, single.units) == (None, 840)
 
 
 def test_demonstrations_say_what_was_published(tmp_path):
