@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rollout_stubs import roll_out, runner
+from rollout_stubs import compact, roll_out, runner
 
 pytest.importorskip("trl", reason="needs the extra train")
 
@@ -18,7 +18,7 @@ from grpo_two_processes import GROUP, train_once
 from test_grpo_run import recipe, steps
 
 from graphs.policies.base import Sampling
-from rl.records import RecordWriter, compact
+from rl.records import RecordWriter
 from rl.records.decode import RecordedRows, to_row
 from rl.records.encode import Origin, to_record
 from rl.records.files import media_path
@@ -39,6 +39,7 @@ def recorded(tiny_policy, tmp_path_factory) -> Path:
         record = to_record(rollout, origin, sample_index=number % GROUP)
         record["group_id"], record["reward"] = f"group {number // GROUP}", (number * 7 % 5) / 5
         writer.write(record, rollout.result.images)
+    writer.close()
     compact(folder)
     return folder
 
