@@ -129,6 +129,8 @@ def test_two_processes_run_a_recipe_by_the_accelerate_file(of_two):
     assert {line["processes"] for line in lines} == {2}
     assert len(steps(of_two / "recipe")) == 1
     assert (of_two / "recipe" / "policy" / "config.json").is_file()
+    claimed, asked = ((folder / "recipe.json").read_text() for folder in (of_two / "recipe", of_two))
+    assert json.loads(claimed) == json.loads(asked)
 
 
 @pytest.mark.parametrize("loss", ["dr_grpo", "grpo", "bnpo"])
