@@ -282,9 +282,10 @@ def test_a_second_writer_is_refused_until_the_first_has_compacted(tmp_path, roll
         assert second.compact() == 2
 
 
-def test_another_checkpoint_under_the_same_name_makes_other_episodes(tmp_path):
+def test_another_checkpoint_under_the_same_name_makes_other_episodes(tmp_path, monkeypatch):
     from rl.commands.record import RecordOptions
 
+    monkeypatch.chdir(tmp_path)  # what lies where one happens to stand is nobody's checkpoint
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     (tmp_path / "tokenizer.json").write_bytes(b"tokens")
     server = "tokens+http://localhost:8000"
