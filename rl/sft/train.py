@@ -4,8 +4,8 @@
 
 One GPU is enough; `torchrun --nproc-per-node N -m rl.sft.train embedded-sft …` divides the rows of every batch among
 several, each of which draws its own. A killed run goes on where its last checkpoint stands when the same command is
-given again, with the batches that it had not seen. (torchrun takes --start for an option of its own: name the checkpoint
-to begin with as `policy` in the recipe.)
+given again, with the batches that it had not seen. (torchrun takes --start for an option of its own: name the
+checkpoint to begin with as `policy` in the recipe.)
 """
 
 import json
