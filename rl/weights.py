@@ -5,12 +5,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
+import torch
+from peft import LoraConfig, PeftModel
 from torch import Tensor
 
 from rl.checkpoints import save_policy
+from tools.errors import InputError, boundary
 
 _BASE, _A, _B = ".base_layer.weight", ".lora_A.default.weight", ".lora_B.default.weight"
+
+
+def held_dtype(dtype: str, lora: Mapping[str, Any] | None) -> torch.dtype:
+    """Return in which numbers a model's weights are held while it is trained with `dtype` ("bfloat16", "float32").
+
+    Weights that are trained are held in 32 bits, since a step of 1e-6 is lost in 16; under an adapter they are not
+    trained.
+    """
+    return torch.float32 if lora is None else getattr(torch, dtype)
+
+
+def make_adapter(name: str, lora: Mapping[str, Any] | None) -> LoraConfig | None:
+    """Return PEFT's configuration of an adapter, if any; InputError names the field of recipe `name` that is wrong."""
+    with boundary(InputError, f"{name}: [lora] does not fit PEFT's LoraConfig", remedy="Check its fields."):
+        return None if lora is None else LoraConfig(**lora)
 
 
 def save_trained(trainer: Any, folder: Path, like: str) -> None:

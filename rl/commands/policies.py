@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from graphs.policies.batching import BatchingPolicy
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_DECIDING = ("*.safetensors", "config.json", "tokenizer.json")
 _SLICES, _BYTES = 16, 4096
 
 
@@ -30,12 +31,12 @@ def load_batching(policy: str) -> "BatchingPolicy":
 
 
 def fingerprint(policy: str) -> str:
-    """Return what tells the weights in a folder from others under the same name: a hash of parts of each file.
+    """Return what tells a checkpoint in a folder from others under the same name: a hash of parts of each file.
 
-    Empty for what lies in no folder, a hub id or an address.
+    These are its weights, sizes and tokenizer. Empty for what lies in no folder, a hub id or an address.
     """
     folder = EMBEDDED_FOLDER if policy == EMBEDDED else Path(policy)
-    digest, files = hashlib.sha256(), sorted(folder.glob("*.safetensors"))
+    digest, files = hashlib.sha256(), sorted(file for kind in _DECIDING for file in folder.glob(kind))
     for path in files:
         size = path.stat().st_size
         digest.update(f"{path.name} {size} ".encode())

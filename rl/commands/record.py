@@ -20,7 +20,7 @@ from graphs.policies.loading import EMBEDDED, is_address, is_token_address
 from graphs.profiles import get_profile
 from rl.commands.policies import fingerprint, load_batching
 from rl.keyframes import KeyframeSegmenter
-from rl.records import Record, RecordWriter, compact, read_records
+from rl.records import Record, RecordWriter, read_records
 from rl.records.encode import Origin, to_record
 from rl.rewards import get_reward
 from rl.rollouts import Rollout, Runner
@@ -59,10 +59,13 @@ class RecordOptions:
 
     def origin(self) -> Origin:
         """Return what the records of these options share; how many tasks are asked for is none of it."""
+        # What a server has loaded cannot be seen; the checkpoint that it is said to serve can, if it is a folder.
+        named = self.checkpoint if is_token_address(self.policy) else self.policy
         setting = {
             "profile": self.profile, "segmenter": self.segmenter, "search": str(self.search), "task": self.task,
             "data": str(self.data or ""), "knowledge": str(self.knowledge or ""), "seed": str(self.seed),
-            "group": str(self.group), "checkpoint": self.checkpoint or "", "weights": fingerprint(self.policy),
+            "group": str(self.group), "checkpoint": self.checkpoint or "",
+            "weights": fingerprint(named) if named else "",
         }  # fmt: skip
         sampling = Sampling(temperature=self.temperature)
         return Origin(self.policy, get_profile(self.profile).dialect, sampling, self.split, 0, self.reward, setting)
@@ -74,7 +77,7 @@ def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
     `kept` of the `episodes` of these options were there before; `records` counts all that the folder holds.
 
     Raises InputError for options that cannot be, PolicyError if the policy cannot be loaded, RecordError if the folder
-    cannot be written, or holds other files than ours.
+    cannot be written, is being written by another process, or holds other files than ours.
     """
     if is_address(options.policy) and not is_token_address(options.policy):
         raise InputError(
@@ -100,14 +103,11 @@ def record_episodes(options: RecordOptions, out: Path) -> dict[str, Any]:
     )
     runner = Runner(source, context, policy.chatml, reward)
     wanted = _wanted(options, len(source))
-    writer = RecordWriter(out, image_pad=runner.chatml.image_pad)
-    there = {origin.seed_of(record) for record in read_records(out)}
-    missing = [(task, seed) for task, seed in wanted if seed not in there]
-    try:
+    with RecordWriter(out, image_pad=runner.chatml.image_pad) as writer:
+        there = {origin.seed_of(record) for record in read_records(out)}
+        missing = [(task, seed) for task, seed in wanted if seed not in there]
         broken = _write(runner, missing, writer, origin, options)
-    finally:
-        writer.close()
-    written = compact(out)
+        written = writer.compact()
     asked = {seed for _, seed in wanted}
     return {
         "records": written,

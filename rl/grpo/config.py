@@ -9,22 +9,18 @@ from trl import GRPOConfig
 from rl.grpo.recipe import GRPORecipe
 from tools.errors import InputError, boundary
 
-
-def claim_folder(recipe: GRPORecipe, folder: Path) -> None:
-    """Write the recipe into its folder; InputError if another one is there, or another version of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file, text = folder / "recipe.json", recipe.model_dump_json(indent=1) + "\n"
-    if file.exists() and file.read_text(encoding="utf-8") != text:
-        raise InputError(
-            f"{folder} holds a run of another recipe, or of this one before it was changed.",
-            remedy="Name another folder with --out, or remove this one.",
-        )
-    file.write_text(text, encoding="utf-8")
+_UNHEARD = frozenset(
+    {
+        "top_p", "top_k", "min_p", "repetition_penalty", "generation_kwargs", "chat_template_kwargs", "use_vllm",
+        "cache_implementation", "max_tool_calling_iterations", "shuffle_dataset", "output_dir", "seed",
+    }
+)  # fmt: skip
+"""Fields of TRL for what is not TRL's here: sampling, the order of tasks, and what the run itself says."""
 
 
 def make_config(recipe: GRPORecipe, out: Path, device: str | None) -> GRPOConfig:
     """Return TRL's configuration; InputError names what does not fit."""
-    unheard = {"top_p", "top_k", "min_p", "output_dir", "seed"} & set(recipe.trl)
+    unheard = _UNHEARD & set(recipe.trl)
     if unheard:
         raise InputError(
             f"{recipe.name}: [trl] {', '.join(sorted(unheard))} would not be heard here.",
@@ -43,6 +39,7 @@ def make_config(recipe: GRPORecipe, out: Path, device: str | None) -> GRPOConfig
             **_saving(recipe.save_every),
             **recipe.trl,
         )
+    _check_lengths(recipe, config)
     generations = recipe.save_every * config.gradient_accumulation_steps
     if generations % (config.steps_per_generation * config.num_iterations):
         raise InputError(
@@ -50,6 +47,21 @@ def make_config(recipe: GRPORecipe, out: Path, device: str | None) -> GRPOConfig
             remedy="Save after steps that end one: a multiple of steps_per_generation / gradient_accumulation_steps.",
         )
     return config
+
+
+def _check_lengths(recipe: GRPORecipe, config: GRPOConfig) -> None:
+    """Raise InputError for limits of length that TRL's own sampling would keep: the episode's budget does it here."""
+    if "max_completion_length" in recipe.trl and config.loss_type != "dr_grpo":
+        raise InputError(
+            f"{recipe.name}: [trl] max_completion_length would not be heard here: only dr_grpo divides by it.",
+            remedy="Say how long turns and episodes may be as turn_tokens and tokens under [budget].",
+        )
+    if config.mask_truncated_completions:
+        raise InputError(
+            f"{recipe.name}: [trl] mask_truncated_completions would mask most episodes, since a turn ends at its "
+            "closing tag and not at the token that ends a text.",
+            remedy="Leave it out, and say under [overlong] what long episodes cost.",
+        )
 
 
 def check_groups(recipe: GRPORecipe, config: GRPOConfig) -> None:

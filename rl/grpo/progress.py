@@ -1,6 +1,5 @@
 """Watch a run: one line a step, held-out tasks now and then, and an end when the minutes are over."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from transformers import TrainerCallback
 from rl.grpo.recipe import HeldOutPart
 from rl.rewards.segscout import wasted_searches
 from rl.rollouts import Rollout, Runner
+from rl.run_log import RunLog
 
 log = logging.getLogger("segscout.grpo")
 LOG = "log.jsonl"
@@ -31,8 +31,8 @@ class Facts:
 class Progress(TrainerCallback):  # type: ignore[misc]
     """Write log.jsonl in `out`, measure by `held_out`, and stop after `minutes`.
 
-    A run that is `resumed` goes on in the log that is there and counts its minutes; any other begins a new one.
-    `refresh` is called before measuring: it gives the sampler the weights of the moment.
+    A run that goes on from a checkpoint goes on in the log that is there, up to that step, and counts its minutes; any
+    other begins a new one. `refresh` is called before measuring: it gives the sampler the weights of the moment.
     """
 
     def __init__(
@@ -42,12 +42,11 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         held_out: Runner | None,
         minutes: float | None,
         *,
-        resumed: bool = False,
         refresh: Callable[[], None] = lambda: None,
     ) -> None:
-        self._out, self._part, self._held_out, self._minutes = out, part, held_out, minutes
-        self._resumed, self._refresh = resumed, refresh
-        self._began = time.monotonic() - 60 * (minutes_spent(out / LOG) if resumed else 0.0)
+        self._log, self._part, self._held_out, self._minutes = RunLog(out / LOG), part, held_out, minutes
+        self._refresh = refresh
+        self._began = time.monotonic()
         self._measured = -1
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -55,9 +54,15 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._write(state, logs or {})
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Measure where it starts."""
-        if state.is_world_process_zero and not self._resumed:
-            (self._out / LOG).unlink(missing_ok=True)
+        """Measure where it starts, unless that was done before the run was cut off."""
+        kept = self._log.kept(state.global_step)
+        if kept:
+            self._began = time.monotonic() - 60 * float(kept[-1]["minutes"])
+        measured = any(line["step"] == state.global_step and "held_out/n" in line for line in kept)
+        if any(gather_object([measured])):  # all processes measure, or none: they wait for one another
+            self._measured = state.global_step
+        if state.is_world_process_zero:
+            self._log.begin(state.global_step)
         self.measure(args, state)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -80,7 +85,10 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self._refresh()
         share = range(args.process_index, self._part.n, args.world_size)
         played = self._held_out.run([(index, 0) for index in share])
-        facts = [facts_of(rollout) for rollout in played if rollout is not None]
+        facts = [
+            broken_facts(self._held_out.source[index].ability) if rollout is None else facts_of(rollout)
+            for index, rollout in zip(share, played, strict=True)
+        ]
         self._write(state, summarise(gather_object(facts)))
 
     def spent(self) -> float:
@@ -92,20 +100,7 @@ class Progress(TrainerCallback):  # type: ignore[misc]
             return
         line = {"step": state.global_step, "minutes": self.spent(), "processes": PartialState().num_processes, **values}
         log.info(" ".join(f"{key}={value:.4g}" for key, value in line.items() if isinstance(value, float | int)))
-        with (self._out / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-
-def minutes_spent(file: Path) -> float:
-    """Return how far a run that was cut off had come, by the last whole line of its log; 0 for a fresh one.
-
-    A last line without its end was being written when the run was cut off; it is taken away.
-    """
-    if not file.exists():
-        return 0.0
-    whole, _, _ = file.read_text(encoding="utf-8").rpartition("\n")
-    file.write_text(whole and f"{whole}\n", encoding="utf-8")
-    return float(json.loads(whole.rpartition("\n")[2])["minutes"]) if whole else 0.0
+        self._log.write(line)
 
 
 def facts_of(rollout: Rollout) -> Facts:
@@ -121,20 +116,26 @@ def facts_of(rollout: Rollout) -> Facts:
             "useless": float(rollout.play.searches - rollout.play.useful),
             "wasted": float(wasted_searches(rollout.play)),
             "turns": float(usage.turns),
+            "broken": 0.0,
         },
     )
 
 
+def broken_facts(ability: str) -> Facts:
+    """Return what counts of an episode in which a part of the system broke: it failed, and no more is known."""
+    return Facts(ability, {"success": 0.0, "answered": 0.0, "broken": 1.0})
+
+
 def summarise(facts: Sequence[Facts]) -> dict[str, float]:
-    """Return means over held-out episodes, and the success of each ability."""
+    """Return means over the held-out episodes of which a value is known, and the success of each ability."""
 
     def mean(values: Sequence[float]) -> float:
         return sum(values) / max(1, len(values))
 
-    names = facts[0].values if facts else {}
+    names = dict.fromkeys(name for one in facts for name in one.values)
     abilities = sorted({one.ability for one in facts})
     return {
         "held_out/n": float(len(facts)),
-        **{f"held_out/{name}": mean([one.values[name] for one in facts]) for name in names},
+        **{f"held_out/{name}": mean([one.values[name] for one in facts if name in one.values]) for name in names},
         **{f"held_out/{a}": mean([one.values["success"] for one in facts if one.ability == a]) for a in abilities},
     }

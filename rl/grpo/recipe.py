@@ -1,11 +1,13 @@
 """A reinforcement-learning run as one TOML file states it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
+from graphs.budget import Budget
 from rl.grpo.shaping import Overlong
 from rl.recipes import RecipePart, find_recipe, read_recipe
 
@@ -30,6 +32,20 @@ class HeldOutPart(RecipePart):
     every: PositiveInt = 20
 
 
+class BudgetPart(RecipePart):
+    """Limits of an episode in training that replace those of the profile: fields of `graphs.budget.Budget`."""
+
+    turns: PositiveInt | None = None
+    searches: NonNegativeInt | None = None
+    repairs: NonNegativeInt | None = None
+    turn_tokens: PositiveInt | None = None
+    tokens: PositiveInt | None = None
+
+    def over(self, budget: Budget) -> Budget:
+        """Return a budget with these limits in the place of its own."""
+        return replace(budget, **self.model_dump(exclude_none=True))
+
+
 class OverlongPart(RecipePart):
     """DAPO's overlong shaping, in policy tokens."""
 
@@ -47,12 +63,16 @@ class SamplerPart(RecipePart):
 
 
 class StagePart(RecipePart):
-    """What one stage of several does differently; what it leaves out is as in the recipe, and `trl` adds to its own."""
+    """What one stage of several does differently; what it leaves out is as in the recipe.
+
+    Its `trl` and `budget` add to those of the recipe.
+    """
 
     name: str
     profile: str | None = None
     reward: str | None = None
     tasks: TasksPart | None = None
+    budget: BudgetPart = BudgetPart()
     minutes: float | None = None
     trl: Mapping[str, Any] = {}
 
@@ -78,8 +98,7 @@ class GRPORecipe(RecipePart):
     search: bool = True
     knowledge: Path | None = None
     """The knowledge base to search, a folder; Emblems bring their own."""
-    budget: Mapping[str, int] = {}
-    """Limits of an episode in training (fields of `Budget`) that replace the profile's."""
+    budget: BudgetPart = BudgetPart()
     freeze: tuple[str, ...] = ()
     refills: int = 0
     even_spread: float = 1e-6
@@ -108,6 +127,7 @@ class GRPORecipe(RecipePart):
                     "name": stage.name,
                     "stages": (),
                     "trl": {**self.trl, **stage.trl},
+                    "budget": self.budget.model_copy(update=stage.budget.model_dump(exclude_none=True)),
                     **{field: getattr(stage, field) for field in own if getattr(stage, field) is not None},
                 }
             )

@@ -1,14 +1,16 @@
 """Records on disk: appended line by line while a run lasts, compacted to Parquet after it; pictures by sha256.
 
-A line is written whole and flushed, so a killed run loses at most the episode it was writing.
+A line is written whole and flushed, so a killed run loses at most the episode it was writing. One process writes at a
+time: who compacts removes the lines, and another's would go with them.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, Self, cast
 
 import cv2
 from pydantic import TypeAdapter, ValidationError
@@ -21,22 +23,24 @@ from tools.image_store import Image, ImageStore, image_sha256
 
 MEDIA = "media"
 PARQUET = "episodes.parquet"
+_LINES = "episodes-000.jsonl"
+_LOCK = "writer.lock"
 _REMEDY = "Check the folder and the room on its disk."
 _COPY = "Copy the folder of records whole."
 _RECORD = TypeAdapter(Record)
 
 
 class RecordWriter:
-    """Append records to a folder; one writer per process, told apart by `worker`."""
+    """Append records to a folder, which is this writer's alone until it is closed, or its process has ended."""
 
-    def __init__(self, folder: Path, *, image_pad: int, worker: int = 0) -> None:
-        """Open the folder; RecordError if it cannot be written."""
+    def __init__(self, folder: Path, *, image_pad: int) -> None:
+        """Open the folder; RecordError if it cannot be written, or another process is writing to it."""
         self.folder, self._image_pad = folder, image_pad
         with boundary(RecordError, f"cannot write to {folder}", remedy=_REMEDY):
             (folder / MEDIA).mkdir(parents=True, exist_ok=True)
-            path = folder / f"episodes-{worker:03d}.jsonl"
-            cut_torn_line(path)
-            self._file = path.open("a", encoding="utf-8")
+            self._lock = _locked(folder)
+            cut_torn_line(folder / _LINES)
+            self._file = (folder / _LINES).open("a", encoding="utf-8")
 
     def write(self, record: Record, images: ImageStore) -> None:
         """Check a record, store its pictures, then append it; RecordError if an invariant does not hold."""
@@ -47,9 +51,49 @@ class RecordWriter:
             self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
             self._file.flush()
 
-    def close(self) -> None:
-        """Close the file; what was written stays."""
+    def compact(self) -> int:
+        """Close the lines and move all there are into one Parquet file, zstd-compressed; returns how many it holds.
+
+        The new file replaces the old one before the lines are removed: a run that is killed between the two leaves
+        records twice, never none, and whoever reads them is given one of each. Raises RecordError like `read_records`.
+        """
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+
         self._file.close()
+        records = list(read_records(self.folder))
+        with boundary(RecordError, f"cannot write to {self.folder}", remedy=_REMEDY):
+            unfinished = self.folder / f"{PARQUET}.part"
+            table = arrow.Table.from_pylist(cast(list[dict[str, Any]], records), schema=arrow_schema())
+            parquet.write_table(table, unfinished, compression="zstd", row_group_size=256)
+            os.replace(unfinished, self.folder / PARQUET)
+            for path in self.folder.glob("episodes-*.jsonl"):
+                path.unlink()
+        return len(records)
+
+    def close(self) -> None:
+        """Let go of the folder; what was written stays."""
+        self._file.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _locked(folder: Path) -> IO[str]:
+    """Return the lock of a folder, held until it is closed; the file stays, for it is the same one for all who come."""
+    lock = (folder / _LOCK).open("a", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as taken:
+        lock.close()
+        raise RecordError(
+            f"another process is writing records to {folder}.", remedy="Wait for it, or name another folder with --out."
+        ) from taken
+    return lock
 
 
 def media_path(folder: Path, sha256: str) -> Path:
@@ -103,26 +147,6 @@ def identity(record: Record) -> bytes:
         record["reward_name"], record["reward"], record["input_ids"], [image["sha256"] for image in record["images"]],
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(own).encode()).digest()
-
-
-def compact(folder: Path) -> int:
-    """Move all lines into one Parquet file, zstd-compressed; returns how many records it holds.
-
-    The new file replaces the old one before the lines are removed: a run that is killed between the two leaves
-    records twice, never none, and whoever reads them is given one of each.
-    """
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
-
-    records = list(read_records(folder))
-    with boundary(RecordError, f"cannot write to {folder}", remedy=_REMEDY):
-        unfinished = folder / f"{PARQUET}.part"
-        table = arrow.Table.from_pylist(cast(list[dict[str, Any]], records), schema=arrow_schema())
-        parquet.write_table(table, unfinished, compression="zstd", row_group_size=256)
-        os.replace(unfinished, folder / PARQUET)
-        for path in folder.glob("episodes-*.jsonl"):
-            path.unlink()
-    return len(records)
 
 
 def arrow_schema() -> Any:

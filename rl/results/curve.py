@@ -4,6 +4,7 @@ python -m rl.results.curve segscout=runs/a/log.jsonl seg_research=runs/b/log.jso
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tools.errors import InputError
+from tools.errors import InputError, SegscoutError, boundary
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -31,12 +32,18 @@ SMOOTH = 3
 
 
 def read_log(path: Path) -> list[Line]:
-    """Read the lines of a run's log.jsonl; InputError if it is missing or holds no step."""
+    """Read the lines of a run's log.jsonl, but for a last one that is being written.
+
+    Raises InputError if it is missing, no log of GRPO, or holds no step.
+    """
     if not path.is_file():
         raise InputError(f"{path} is missing.", remedy="Name the log.jsonl of a run.")
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    if not any("reward" in line for line in lines):
-        raise InputError(f"{path} holds no step.", remedy="Let the run make at least one.")
+    with boundary(InputError, f"{path} is no log", remedy="Name the log.jsonl of a run."):
+        written = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines: list[Line] = [json.loads(line) for line in written if line.endswith("\n")]
+        steps = [line for line in lines if "reward" in line and {"step", "minutes"} <= line.keys()]
+    if not steps:
+        raise InputError(f"{path} holds no step.", remedy="Let a run of GRPO make at least one.")
     return lines
 
 
@@ -69,7 +76,10 @@ def draw(runs: Mapping[str, Sequence[Line]], out: Path) -> None:
 
 
 def compare(lines: Sequence[Line]) -> dict[str, Any]:
-    """Return what a run began and ended with; sampled quantities are means over its first and last `SMOOTH` waves."""
+    """Return what a run began and ended with; sampled quantities are means over its first and last `SMOOTH` waves.
+
+    Of a run that was never measured on held-out tasks, only what was sampled.
+    """
     held = [line for line in lines if "held_out/success" in line]
     steps = [line for line in lines if "reward" in line]
 
@@ -79,7 +89,10 @@ def compare(lines: Sequence[Line]) -> dict[str, Any]:
         return sum(first) / max(1, len(first)), sum(last) / max(1, len(last))
 
     measured = [
-        name for name in held[0] if name.startswith("held_out/") and name not in ("held_out/n", "held_out/reward")
+        name
+        for line in held[:1]
+        for name in line
+        if name.startswith("held_out/") and name not in ("held_out/n", "held_out/reward")
     ]
     return {
         "steps": steps[-1]["step"],
@@ -102,11 +115,12 @@ def main(
     for run in runs:
         name, _, path = run.rpartition("=")
         logs[name or Path(path).parent.name] = read_log(Path(path))
-    draw(logs, out)
+    with boundary(InputError, f"{out} cannot be written", remedy="Name a picture in a folder that is there."):
+        draw(logs, out)
     compared = {name: compare(lines) for name, lines in logs.items()}
     table = Table("", *compared)
-    for row in next(iter(compared.values())):
-        table.add_row(row, *(_told(found[row]) for found in compared.values()))
+    for row in dict.fromkeys(row for found in compared.values() for row in found):
+        table.add_row(row, *(_told(found.get(row, "")) for found in compared.values()))
     Console().print(table)
 
 
@@ -115,4 +129,7 @@ def _told(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    try:
+        typer.run(main)
+    except SegscoutError as error:
+        sys.exit(str(error))

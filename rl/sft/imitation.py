@@ -5,14 +5,12 @@ From records (good episodes of a policy, exactly as they were sampled) or from p
 """
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig
 from transformers import AutoModelForImageTextToText, AutoTokenizer, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
@@ -24,14 +22,14 @@ from rl.records import RecordError, read_records
 from rl.records.decode import to_row
 from rl.records.invariants import check_read
 from rl.rows import TrainingRow
+from rl.run_folder import check_folder, claim_folder, tell_finished
+from rl.run_log import RunLog
 from rl.sft.demonstrations import DemonstrationRows
 from rl.tasks.fcot import FCoTSource
-from rl.weights import save_trained
+from rl.weights import held_dtype, make_adapter, save_trained
 from tools.errors import InputError, PolicyError, boundary
 
-log = logging.getLogger("segscout.imitation")
-
-RECIPE, LOG, DONE = "recipe.json", "log.jsonl", "done.json"
+LOG, DONE = "log.jsonl", "done.json"
 _IGNORED = -100
 """The label of tokens that are not learnt."""
 
@@ -79,14 +77,15 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
     a folder that holds a run of another recipe.
     """
     config = make_config(recipe, out, device)
-    with boundary(InputError, f"{recipe.name}: [lora] does not fit PEFT's LoraConfig", remedy="Check its fields."):
-        adapter = None if recipe.lora is None else LoraConfig(**recipe.lora)
-    if is_done(recipe, out):
-        log.warning("%s has finished in %s already; nothing is done. Name another folder with --out.", recipe.name, out)
+    adapter = make_adapter(recipe.name, recipe.lora)
+    check_folder(recipe, out)
+    if (out / DONE).is_file() and (out / "policy" / "config.json").is_file():
+        tell_finished(recipe.name, out)
         done: list[dict[str, float]] = json.loads((out / DONE).read_text(encoding="utf-8"))
         return done
     with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
-        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=getattr(torch, recipe.dtype))
+        dtype = held_dtype(recipe.dtype, recipe.lora)
+        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=dtype)
         tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
 
     def encode(text: str) -> list[int]:
@@ -105,9 +104,9 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
     )
     last = get_last_checkpoint(config.output_dir) if recipe.save_every and Path(config.output_dir).is_dir() else None
     if trainer.is_world_process_zero():
-        out.mkdir(parents=True, exist_ok=True)
-        (out / RECIPE).write_text(_written(recipe), encoding="utf-8")
-    trainer.add_callback(Log(out / LOG, resumed=last is not None))
+        claim_folder(recipe, out)
+    trainer.accelerator.wait_for_everyone()
+    trainer.add_callback(Log(RunLog(out / LOG)))
     trainer.train(resume_from_checkpoint=last)
     save_trained(trainer, out / "policy", recipe.policy)
     history: list[dict[str, float]] = trainer.state.log_history
@@ -127,43 +126,21 @@ def make_config(recipe: ImitationRecipe, out: Path, device: str | None) -> SFTCo
         )  # fmt: skip
 
 
-def is_done(recipe: ImitationRecipe, out: Path) -> bool:
-    """Tell whether this recipe has finished in a folder; InputError if the folder holds a run of another recipe."""
-    file = out / RECIPE
-    if not file.is_file():
-        return False
-    if file.read_text(encoding="utf-8") != _written(recipe):
-        raise InputError(
-            f"{out} holds a run of another recipe, or of this one before it was changed.",
-            remedy="Name another folder with --out, or remove this one.",
-        )
-    return (out / DONE).is_file() and (out / "policy" / "config.json").is_file()
-
-
-def _written(recipe: ImitationRecipe) -> str:
-    return recipe.model_dump_json(indent=1) + "\n"
-
-
 class Log(TrainerCallback):  # type: ignore[misc]
-    """Write what is logged to a file, a JSON object a line; a run that is `resumed` goes on in the file there."""
+    """Write what a trainer logs."""
 
-    def __init__(self, file: Path, *, resumed: bool) -> None:
-        self._file, self._resumed = file, resumed
+    def __init__(self, log: RunLog) -> None:
+        self._log = log
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Begin a new file, or leave out steps that are made anew."""
-        if not state.is_world_process_zero:
-            return
-        lines = self._file.read_text(encoding="utf-8").splitlines(keepends=True) if self._file.is_file() else []
-        whole = [line for line in lines if line.endswith("\n")] if self._resumed else []
-        kept = [line for line in whole if json.loads(line)["step"] <= state.global_step]
-        self._file.write_text("".join(kept), encoding="utf-8")
+        """Begin the log, or go on with it."""
+        if state.is_world_process_zero:
+            self._log.begin(state.global_step)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         """Write a line."""
         if state.is_world_process_zero and logs:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, **logs}) + "\n")
+            self._log.write({"step": state.global_step, **logs})
 
 
 def read_rows(recipe: ImitationRecipe, chatml: ChatML) -> Sequence[TrainingRow]:

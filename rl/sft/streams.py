@@ -1,4 +1,8 @@
-"""Endless streams of batches for the two stages, rendered in worker processes; batch i depends on (seed, i) alone."""
+"""Endless streams of batches for the two stages, rendered in worker processes.
+
+Batch i depends on (seed, i) alone: not on how many workers and processes render, nor on where a run was resumed. Of N
+processes the one of rank r takes batch N * step + r at a step.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +29,7 @@ Draw = Callable[[np.random.Generator, int], tuple[list[Turn], Pictures]]
 """Draw the sample of a row."""
 
 _BATCHES_A_WORLD = 4
+"""Batches, by their numbers, that share a world."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Stream(IterableDataset[Batch]):
-    """Batches of one kind of data ("perception" or "trajectories") of one split."""
+    """Batches of one kind of data ("perception" or "trajectories") of one split, from number `first` on."""
 
     data: str
     tokenizer_file: Path
@@ -55,8 +60,8 @@ class Stream(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        workers = worker.num_workers if worker else 1
-        number, step = self.share.rank * workers + (worker.id if worker else 0), self.share.size * workers
+        # DataLoader asks its workers in turn, so each renders every so manieth batch of this process.
+        workers, turn = (worker.num_workers, worker.id) if worker else (1, 0)
         tokenizer = Tokenizer.from_file(str(self.tokenizer_file))
 
         def encode(text: str) -> list[int]:
@@ -65,19 +70,20 @@ class Stream(IterableDataset[Batch]):
         chatml = ChatML(encode)
         pad = token_id(tokenizer, "<|endoftext|>")
         numbers, opens = np.array([token_id(tokenizer, n) for n in NUMBERS]), coordinate_openers(tokenizer)
-        batch_number, made, draw = self.first + number, 0, None
+        number, drawn = self.first + self.share.rank + self.share.size * turn, -1
         while True:
-            if draw is None or made % _BATCHES_A_WORLD == 0:
-                draw = self._drawer(batch_number)
-            rng = np.random.default_rng((self.seed, batch_number, 1))
+            if drawn != number // _BATCHES_A_WORLD:
+                drawn = number // _BATCHES_A_WORLD
+                draw = self._drawer(drawn)
+            rng = np.random.default_rng((self.seed, number, 1))
             samples = [tokenise(chatml, encode, *draw(rng, row)) for row in range(self.shape.rows)]
             if self.jitter:
                 samples = [jitter_coordinates(sample, rng, numbers, opens, self.jitter) for sample in samples]
             yield collate(samples, self.shape, pad, chatml.image_pad)
-            batch_number, made = batch_number + step, made + 1
+            number += self.share.size * workers
 
-    def _drawer(self, number: int) -> Draw:
-        world_seed = self.seed * 1_000_003 + number
+    def _drawer(self, world_number: int) -> Draw:
+        world_seed = self.seed * 1_000_003 + world_number
         if self.data == "trajectories":
             library = Library.draw(world_seed, split=self.split)
             return lambda rng, row: draw_trajectory(

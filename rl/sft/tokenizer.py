@@ -86,6 +86,11 @@ def token_id(tokenizer: Tokenizer, token: str) -> int:
     return int(number)
 
 
+def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the ids of the special tokens; KeyError if the vocabulary lacks one."""
+    return {token: token_id(tokenizer, token) for token in SPECIAL}
+
+
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write tokenizer, chat template and image processor settings as transformers and vLLM read them."""
     folder.mkdir(parents=True, exist_ok=True)

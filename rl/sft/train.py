@@ -2,17 +2,17 @@
 
     segscout rl sft embedded-sft --out runs/policy
 
-One GPU is enough; `torchrun --nproc-per-node N -m rl.sft.train embedded-sft …` shares the same batches among several. A
-killed run goes on where its last checkpoint stands when the same command is given again.
+One GPU is enough; `torchrun --nproc-per-node N -m rl.sft.train embedded-sft …` divides the rows of every batch among
+several, each of which draws its own. A killed run goes on where its last checkpoint stands when the same command is
+given again, with the batches that it had not seen. (torchrun takes --start for an option of its own: name the
+checkpoint to begin with as `policy` in the recipe.)
 """
 
 import json
 import logging
-import shutil
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,94 +21,26 @@ import typer
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from evals.emblems.tasks import Ability
 from graphs.dialects.seg_research import SegResearch
 from graphs.profiles import get_profile
 from rl.checkpoints import save_policy
-from rl.recipes import find_recipe, read_toml
+from rl.run_folder import check_folder, claim_folder, tell_finished
 from rl.sft.batches import Batch, Shape
-from rl.sft.chatter import SILENCE, Chatter
 from rl.sft.crew import Crew
 from rl.sft.loss import CoordinateLoss, Scores
-from rl.sft.model import FastPolicy, PolicySize, make_policy
+from rl.sft.model import FastPolicy, make_policy
 from rl.sft.optimizers import Optimizers
+from rl.sft.recipe import Recipe, Stage, load_recipe
+from rl.sft.start import copy_tokenizer, load_start
 from rl.sft.streams import Share, Stream, loader
-from rl.sft.tokenizer import NUMBERS, SPECIAL, coordinate_openers, save_tokenizer, token_id, train_tokenizer
-from rl.sft.trajectories import CAREFUL, MIX, Carelessness
+from rl.sft.tokenizer import NUMBERS, coordinate_openers, save_tokenizer, special_ids, token_id, train_tokenizer
+from rl.sft.trajectories import MIX
 from rl.sft.vocabulary import sample_texts
 from tools.errors import SegscoutError
 
 log = logging.getLogger("segscout.sft")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One stage: its data, its length (steps, or minutes if they end first) and its learning rate.
-
-    `rows` and `slots` are those of a whole batch; several processes share it. `jitter` shifts coordinates by up to so
-    many units; `freeze` names the part of the model ("" for none) that keeps its weights; `mix` says how often
-    trajectories of each ability are drawn (all as in `trajectories.MIX` if it is empty), `careless` how often their
-    demonstrator errs, `chatter` how often strangers speak in what is found, and `tied` how often the words fit several
-    objects.
-    """
-
-    name: str
-    data: str
-    steps: int
-    minutes: float
-    learning_rate: float
-    warmup: int
-    rows: int
-    length: int
-    trained: int
-    slots: dict[int, int]
-    jitter: int = 0
-    freeze: str = ""
-    mix: dict[Ability, float] = field(default_factory=dict)
-    careless: Carelessness = CAREFUL
-    chatter: Chatter = SILENCE
-    tied: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A whole run, as its TOML file states it."""
-
-    name: str
-    reproduces: str
-    needs: str
-    seed: int
-    vocabulary: int
-    sigma: float
-    workers: int
-    matrix_optimizer: str
-    weight_decay: float
-    log_every: int
-    save_minutes: float
-    size: PolicySize
-    cpu_bfloat16: bool = False
-    """Compute in bfloat16 on a CPU, too; it pays where the CPU multiplies such numbers itself."""
-    stages: tuple[Stage, ...]
-
-    @staticmethod
-    def load(path: Path) -> "Recipe":
-        """Read a recipe file."""
-        raw = read_toml(path)
-        stages = tuple(
-            Stage(
-                **{
-                    **stage,
-                    "slots": {int(side): count for side, count in stage["slots"].items()},
-                    "careless": Carelessness(**stage.get("careless", {})),
-                    "chatter": Chatter(**stage.get("chatter", {})),
-                }
-            )
-            for stage in raw.pop("stages")
-        )
-        size = raw.pop("size", {})
-        if "deepstack" in size:
-            size["deepstack"] = tuple(size["deepstack"])
-        return Recipe(**raw, size=PolicySize(**size), stages=stages)
+LOG, DONE, RESUME = "log.jsonl", "done.json", "resume.pt"
 
 
 class Trainer:
@@ -121,7 +53,7 @@ class Trainer:
         assert isinstance(dialect, SegResearch)
         self.dialect = dialect
         self.tokenizer = self._tokenizer()
-        ids = {token: token_id(self.tokenizer, token) for token in SPECIAL}
+        ids = special_ids(self.tokenizer)
         self.model = make_policy(recipe.size, ids, recipe.vocabulary, recipe.seed).to(device)
         self.fast = FastPolicy(self.model, compiled=device.type == "cuda")
         self.pad = ids["<|endoftext|>"]
@@ -135,20 +67,27 @@ class Trainer:
     def _tokenizer(self) -> Tokenizer:
         folder = self.out / "policy"
         if self.crew.leads and not (folder / "tokenizer.json").exists():
-            log.info("training the tokenizer")
-            save_tokenizer(train_tokenizer(sample_texts(self.recipe.seed), self.recipe.vocabulary), folder)
+            if self.recipe.policy:
+                copy_tokenizer(Path(self.recipe.policy), folder)
+            else:
+                log.info("training the tokenizer")
+                save_tokenizer(train_tokenizer(sample_texts(self.recipe.seed), self.recipe.vocabulary), folder)
         self.crew.agree(0.0)  # nobody reads the file before it is written
         return Tokenizer.from_file(str(folder / "tokenizer.json"))
 
-    def run(self, start: Path | None) -> None:
-        """Run the stages that are left, saving as it goes; a fresh run takes the weights of `start`, if given."""
+    def run(self, start: Mapping[str, Tensor] | None) -> None:
+        """Run the stages that are left, saving as it goes; a fresh run takes the weights `start`, if given."""
         if not self._resume() and start is not None:
-            self.model.load_state_dict(type(self.model).from_pretrained(start, dtype=torch.float32).state_dict())
+            self.model.load_state_dict(start)
+        if self.crew.leads:  # what lay beyond the checkpoint is made anew
+            (self.out / LOG).write_text("".join(json.dumps(line) + "\n" for line in self.history), encoding="utf-8")
         while self.stage < len(self.recipe.stages):
             self._run_stage(self.recipe.stages[self.stage])
             self.stage, self.step, self.spent = self.stage + 1, 0, 0.0
             self.optimizers = Optimizers(self.model, self.recipe.matrix_optimizer, self.recipe.weight_decay)
             self.save()
+        if self.crew.leads:
+            (self.out / DONE).write_text(json.dumps(self.history) + "\n", encoding="utf-8")
 
     def _run_stage(self, stage: Stage) -> None:
         log.info("stage %s: up to %d steps or %.1f minutes", stage.name, stage.steps, stage.minutes)
@@ -158,7 +97,7 @@ class Trainer:
         slots = {side: count // size for side, count in stage.slots.items()}
         shape = Shape(stage.rows // size, stage.length, stage.trained, slots)
         held_out = [next(iter(self._batches(stage, shape, "val", 0))).to(self.device)]
-        batches = self._batches(stage, shape, "train", self.step)
+        batches = self._batches(stage, shape, "train", self.step * size)
         began, saved, window = time.monotonic() - self.spent * 60, time.monotonic(), _Window()
         while True:
             self.spent = (time.monotonic() - began) / 60
@@ -235,7 +174,7 @@ class Trainer:
         if not self.crew.leads:
             return
         log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in line.items()))
-        with (self.out / "log.jsonl").open("a") as file:
+        with (self.out / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def save(self) -> None:
@@ -252,14 +191,14 @@ class Trainer:
             "history": self.history,
         }
         torch.save(state, self.out / "resume.tmp")
-        (self.out / "resume.tmp").replace(self.out / "resume.pt")
-        note = {"recipe": asdict(self.recipe), "torch": torch.__version__, "history": self.history}
+        (self.out / "resume.tmp").replace(self.out / RESUME)
+        note = {"recipe": self.recipe.model_dump(mode="json"), "torch": torch.__version__, "history": self.history}
         (self.out / "training.json").write_text(json.dumps(note) + "\n")
 
     def _resume(self) -> bool:
-        if not (self.out / "resume.pt").exists():
+        if not (self.out / RESUME).exists():
             return False
-        state = torch.load(self.out / "resume.pt", map_location=self.device, weights_only=True)
+        state = torch.load(self.out / RESUME, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizers.load(state["optimizers"])
         self.stage, self.step, self.spent = state["stage"], state["step"], state["spent"]
@@ -291,30 +230,35 @@ class _Window:
         }
 
 
-RECIPES = Path(__file__).parent / "recipes"
-
-
 def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: Path | None = None) -> None:
     """Train the embedded policy by a recipe, a name or a .toml file; results land in OUT/policy.
 
-    With `start`, the run begins with that checkpoint's weights and tokenizer instead of random weights.
+    With `start`, the run begins with that checkpoint's weights and tokenizer instead of the recipe's. Where the same
+    run has finished, nothing is done but to say so. Raises InputError for a recipe that is wrong and for a folder that
+    holds a run of another, PolicyError if the checkpoint cannot be loaded; nothing has been written then.
     """
-    chosen = Recipe.load(find_recipe(recipe, RECIPES))
-    out.mkdir(parents=True, exist_ok=True)
+    chosen = load_recipe(recipe)
+    if start is not None:
+        chosen = chosen.model_copy(update={"policy": str(start)})
+    check_folder(chosen, out)
+    if (out / DONE).is_file():
+        tell_finished(chosen.name, out)
+        return
+    weights = load_start(chosen) if chosen.policy and not (out / RESUME).is_file() else None
     crew = Crew(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    logging.basicConfig(
-        level=logging.INFO if crew.leads else logging.WARNING,
-        format="%(asctime)s %(message)s",
-        handlers=[logging.StreamHandler(), logging.FileHandler(out / "train.log")],
-    )
-    logging.getLogger("bm25s").setLevel(logging.WARNING)
+    if crew.leads:
+        claim_folder(chosen, out)
+    out.mkdir(parents=True, exist_ok=True)
+    _log_to(out / "train.log", logging.INFO if crew.leads else logging.WARNING)
     torch.set_float32_matmul_precision("high")
-    if start is not None and crew.leads:
-        (out / "policy").mkdir(exist_ok=True)
-        for beside in [*start.glob("*.json*"), *start.glob("*.jinja")]:
-            shutil.copy(beside, out / "policy")
-    Trainer(chosen, out, crew).run(start)
+    Trainer(chosen, out, crew).run(weights)
     crew.leave()
+
+
+def _log_to(file: Path, level: int) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(file)]
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", handlers=handlers)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from graphs.policies.replay import ReplayPolicy
 from graphs.policies.vision import patchify
 from graphs.profiles import get_profile
 from rl.keyframes import KeyframeSegmenter
+from rl.records import RecordWriter
 from rl.rewards.base import Play
 from rl.rollouts import Rollout, Runner
 from rl.tasks.base import TrainingTask
@@ -116,6 +117,12 @@ def runner(folder: Path, *, n: int = 20, oracle: bool = True, temperature: float
         return replace(changed, policy=Prompted(batching, words))
 
     return Runner(source, context, batching.chatml, Found(), context_of=own)
+
+
+def compact(folder: Path) -> int:
+    """Move what lies in a folder of records into its Parquet file, as a run does at its end."""
+    with RecordWriter(folder, image_pad=0) as writer:
+        return writer.compact()
 
 
 def roll_out(folder: Path, count: int) -> list[Rollout]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rollout_stubs import roll_out, runner
+from rollout_stubs import compact, roll_out, runner
 
 pytest.importorskip("trl", reason="needs the extra train")
 
@@ -19,7 +19,7 @@ from grpo_two_processes import GROUP, train_once
 from test_grpo_run import recipe, steps
 
 from graphs.policies.base import Sampling
-from rl.records import RecordError, RecordWriter, compact
+from rl.records import RecordError, RecordWriter
 from rl.records.decode import RecordedRows, to_row
 from rl.records.encode import Origin, to_record
 from rl.records.files import media_path
@@ -40,6 +40,7 @@ def recorded(tiny_policy, tmp_path_factory) -> Path:
         record = to_record(rollout, origin, sample_index=number % GROUP)
         record["group_id"], record["reward"] = f"group {number // GROUP}", (number * 7 % 5) / 5
         writer.write(record, rollout.result.images)
+    writer.close()
     compact(folder)
     return folder
 
@@ -129,6 +130,8 @@ def test_two_processes_run_a_recipe_by_the_accelerate_file(of_two):
     assert {line["processes"] for line in lines} == {2}
     assert len(steps(of_two / "recipe")) == 1
     assert (of_two / "recipe" / "policy" / "config.json").is_file()
+    claimed, asked = ((folder / "recipe.json").read_text() for folder in (of_two / "recipe", of_two))
+    assert json.loads(claimed) == json.loads(asked)
 
 
 @pytest.mark.parametrize("loss", ["dr_grpo", "grpo", "bnpo"])

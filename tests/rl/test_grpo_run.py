@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from rollout_stubs import roll_out
 
 pytest.importorskip("trl", reason="needs the extra train")
@@ -21,7 +22,7 @@ from rl.records import RecordWriter
 from rl.records.encode import Origin, to_record
 from rl.rewards.base import Play
 from rl.weights import merge_adapter
-from tools.errors import InputError
+from tools.errors import InputError, PolicyError
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def recipe(policy: Path, **changes: Any) -> GRPORecipe:
     trl = {
         "num_generations": 2, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 1, "max_steps": 4,
         "learning_rate": 1e-3, "lr_scheduler_type": "constant", "optim": "sgd", "beta": 0.0, "temperature": 1.0,
-        "gradient_checkpointing": False, "max_completion_length": 1024,
+        "gradient_checkpointing": False,
     }  # fmt: skip
     values: dict[str, Any] = {
         "name": "tiny", "reproduces": "nothing", "needs": "a CPU", "policy": str(policy), "profile": "embedded",
@@ -101,11 +102,12 @@ def test_a_run_that_was_cut_off_ends_where_a_whole_one_does(tiny_policy, tmp_pat
 
     monkeypatch.setattr(GraphGRPOTrainer, "_roll_out", fails)
     with pytest.raises(KeyboardInterrupt):
-        run(recipe(tiny_policy, tasks=tasks, save_every=1), tmp_path / "cut", device="cpu")
+        run(recipe(tiny_policy, tasks=tasks, save_every=2), tmp_path / "cut", device="cpu")
+    assert [line["step"] for line in steps(tmp_path / "cut")] == [1, 2, 3]  # the last checkpoint is of step 2
     monkeypatch.setattr(GraphGRPOTrainer, "_roll_out", rolled)
     with (tmp_path / "cut" / "log.jsonl").open("a") as file:
-        file.write('{"step": 3, "min')  # what a killed process leaves of a line
-    run(recipe(tiny_policy, tasks=tasks, save_every=1), tmp_path / "cut", device="cpu")
+        file.write('{"step": 4, "min')  # what a killed process leaves of a line
+    run(recipe(tiny_policy, tasks=tasks, save_every=2), tmp_path / "cut", device="cpu")
     assert [line["step"] for line in steps(tmp_path / "cut")] == [1, 2, 3, 4]
     whole, cut = steps(tmp_path / "whole"), steps(tmp_path / "cut")
     assert [line["reward"] for line in whole] == pytest.approx([line["reward"] for line in cut])
@@ -117,7 +119,10 @@ def test_stages_follow_one_another_and_are_not_done_twice(tiny_policy, tmp_path)
     staged = recipe(
         tiny_policy,
         trl={"max_steps": 1},
-        stages=[{"name": "first", "reward": "seg-research"}, {"name": "second", "trl": {"learning_rate": 0.0}}],
+        stages=[
+            {"name": "first", "reward": "seg-research"},
+            {"name": "second", "trl": {"learning_rate": 0.0}, "budget": {"turn_tokens": 16, "turns": 1}},
+        ],
         search=True,
     )
     run(staged, tmp_path, device="cpu")
@@ -126,6 +131,11 @@ def test_stages_follow_one_another_and_are_not_done_twice(tiny_policy, tmp_path)
     assert "components/wasted_searches" in steps(second)[0]
     assert steps(second)[0]["learning_rate"] == 0
     assert apart(first / "policy", second / "policy") == 0
+    # The recipe allows two turns of 24 tokens and the second stage one of 16; the profile would allow 10 of 320.
+    assert 16 < steps(first)[0]["episodes/policy_tokens"] <= 48
+    assert steps(first)[0]["episodes/turns"] <= 2
+    assert steps(second)[0]["episodes/policy_tokens"] <= 16
+    assert steps(second)[0]["episodes/turns"] == 1
     before = (second / "log.jsonl").read_text()
     run(staged, tmp_path, device="cpu")
     assert (second / "log.jsonl").read_text() == before
@@ -191,6 +201,17 @@ def test_a_run_without_checkpoints_begins_anew_with_a_new_log(tiny_policy, tmp_p
 
 
 def test_another_recipe_does_not_use_the_folder(tiny_policy, tmp_path):
+    # What came to nothing has not claimed it.
+    with pytest.raises(InputError, match="nothings"):
+        run(recipe(tiny_policy, trl={"nothings": 1}), tmp_path, device="cpu")
+    with pytest.raises(PolicyError, match="loading"):
+        run(recipe(tmp_path / "absent", trl={"max_steps": 1}), tmp_path, device="cpu")
+    with pytest.raises(InputError, match="no training tasks named"):
+        run(recipe(tiny_policy, tasks={"source": "nothing"}), tmp_path, device="cpu")
+    assert not (tmp_path / "recipe.json").exists()
+    run(recipe(tiny_policy, trl={"max_steps": 1}), tmp_path, device="cpu")
+    written = (tmp_path / "recipe.json").read_text()
+    (tmp_path / "recipe.json").write_text(json.dumps(json.loads(written), sort_keys=True))  # says the same
     run(recipe(tiny_policy, trl={"max_steps": 1}), tmp_path, device="cpu")
     with pytest.raises(InputError, match="another recipe"):
         run(recipe(tiny_policy, trl={"max_steps": 2}), tmp_path, device="cpu")
@@ -202,6 +223,9 @@ def test_another_recipe_does_not_use_the_folder(tiny_policy, tmp_path):
         ({"trl": {"nothing": 1}}, "does not fit TRL"),
         ({"trl": {"output_dir": "x"}}, "would not be heard"),
         ({"trl": {"top_p": 0.9}}, "would not be heard"),
+        ({"trl": {"repetition_penalty": 1.1}}, "would not be heard"),
+        ({"trl": {"max_completion_length": 400}}, "would not be heard.*turn_tokens"),
+        ({"trl": {"mask_truncated_completions": True}}, r"would mask most.*\[overlong\]"),
         ({"trl": {"num_generations": 3}}, "does not fit TRL"),
         ({"save_every": 1, "trl": {"steps_per_generation": 2}}, "in two"),
     ],
@@ -209,6 +233,29 @@ def test_another_recipe_does_not_use_the_folder(tiny_policy, tmp_path):
 def test_what_a_recipe_asks_of_trl_is_checked_first(changes, told, tmp_path):
     with pytest.raises(InputError, match=told):
         make_config(recipe(Path(), **changes), tmp_path, "cpu")
+
+
+def test_dr_grpo_hears_the_length_that_it_divides_by(tmp_path):
+    config = make_config(recipe(Path(), trl={"loss_type": "dr_grpo", "max_completion_length": 400}), tmp_path, "cpu")
+    assert config.max_completion_length == 400
+
+
+def test_limits_that_an_episode_has_not_are_refused():
+    with pytest.raises(ValidationError, match=r"budget\.turn_token\n"):
+        recipe(Path(), budget={"turn_token": 400})
+
+
+def test_training_and_held_out_episodes_share_a_segmenter(tiny_policy, tmp_path, monkeypatch):
+    loaded = []
+
+    def load(*args: Any, **kwargs: Any) -> SimpleNamespace:
+        loaded.append(args)
+        return SimpleNamespace(name="one")
+
+    monkeypatch.setattr("rl.grpo.train.load_segmenter", load)
+    monkeypatch.setattr("rl.grpo.trainer.GraphGRPOTrainer.train", lambda self, **_: None)
+    run(recipe(tiny_policy, held_out={"n": 1}), tmp_path, device="cpu")
+    assert len(loaded) == 1
 
 
 def test_merging_leaves_the_base_as_it_was():

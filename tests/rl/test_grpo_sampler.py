@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def recipe(*urls: str) -> GRPORecipe:
     trl = {
         "num_generations": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "max_steps": 2,
-        "learning_rate": 1e-3, "gradient_checkpointing": False, "max_completion_length": 1024,
+        "learning_rate": 1e-3, "gradient_checkpointing": False,
     }  # fmt: skip
     values = {
         "name": "served", "reproduces": "nothing", "needs": "a CPU", "policy": str(EMBEDDED_FOLDER),

@@ -7,15 +7,15 @@ import pytest
 pytest.importorskip("trl", reason="needs the extra train")
 
 from peft import LoraConfig
-from trl import GRPOConfig, SFTConfig
+from trl import SFTConfig
 
-from graphs.budget import Budget
 from graphs.profiles import get_profile
+from rl.grpo.config import make_config
 from rl.grpo.recipe import load_recipe
 from rl.recipes import find_recipe, read_recipe, read_toml
 from rl.rewards import REWARDS
 from rl.sft.imitation import ImitationRecipe
-from rl.sft.train import Recipe
+from rl.sft.recipe import load_recipe as load_sft_recipe
 from rl.tasks import NAMES
 from tools.errors import InputError
 
@@ -43,8 +43,7 @@ def test_a_grpo_recipe_names_only_what_there_is(name, tmp_path):
         get_profile(stage.profile)
         assert stage.reward in REWARDS
         assert {stage.tasks.source, *(part.source for part in stage.tasks.also)} <= set(NAMES)
-        assert set(stage.budget) <= set(Budget.__dataclass_fields__)
-        config = GRPOConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **stage.trl)
+        config = make_config(stage.model_copy(update={"dtype": "float32"}), tmp_path, "cpu")
         if name in PUBLISHED_BATCH:
             assert config.generation_batch_size * 4 == PUBLISHED_BATCH[name]
         if stage.lora is not None:
@@ -55,13 +54,30 @@ def test_a_grpo_recipe_names_only_what_there_is(name, tmp_path):
 def test_an_sft_recipe_is_of_one_kind(name, tmp_path):
     file = find_recipe(name, RL / "sft" / "recipes")
     if "stages" in read_toml(file):
-        recipe = Recipe.load(file)
+        recipe = load_sft_recipe(name)
         assert recipe.stages
     else:
         recipe = read_recipe(file, ImitationRecipe)
         SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **recipe.trl)
         assert (recipe.records is None) != (recipe.demonstrations is None)
     assert recipe.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths"),
+    [("seg-zero-7b", [1300]), ("vision-reasoner-7b", [2000]), ("seg-r1-3b-two-stage", [256, 400])],
+)
+def test_systems_of_a_single_reply_have_one_of_the_published_length(name, lengths):
+    budgets = [stage.budget.over(get_profile(stage.profile).budget) for stage in load_recipe(name).staged()]
+    assert [(budget.turn_tokens, budget.tokens) for budget in budgets] == [(length, length) for length in lengths]
+    assert {budget.repairs for budget in budgets} == {0}
+
+
+@pytest.mark.parametrize("name", ["seg-research-4b", "seg-research-4b-dapo"])
+def test_seg_research_has_six_calls_and_a_last_turn(name):
+    recipe = load_recipe(name)
+    budget = recipe.budget.over(get_profile(recipe.profile).budget)
+    assert (budget.turns, budget.repairs, budget.turn_tokens, budget.tokens) == (7, 0, 4096, 8192)
 
 
 def test_a_stage_changes_only_what_it_says():

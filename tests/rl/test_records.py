@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rollout_stubs import roll_out
+from rollout_stubs import compact, roll_out
 
 from graphs.policies.base import Sampling
-from rl.records import RecordError, RecordWriter, check_record, compact, read_records
+from rl.records import RecordError, RecordWriter, check_record, read_records
 from rl.records.decode import RecordedRows
 from rl.records.encode import Origin, to_record
 from rl.records.files import load_image, media_path
@@ -268,6 +268,42 @@ def test_a_torn_last_line_is_left_out_and_a_broken_one_is_named(tmp_path, rollou
         list(read_records(tmp_path))
 
 
+def test_a_second_writer_is_refused_until_the_first_has_compacted(tmp_path, rollouts, records):
+    pad = rollouts[0].image_pad
+    with RecordWriter(tmp_path, image_pad=pad) as first:
+        first.write(records[0], rollouts[0].result.images)
+        with pytest.raises(RecordError, match="another process is writing records"):
+            RecordWriter(tmp_path, image_pad=pad)
+        assert first.compact() == 1
+        with pytest.raises(RecordError, match="another process is writing records"):
+            RecordWriter(tmp_path, image_pad=pad)
+    with RecordWriter(tmp_path, image_pad=pad) as second:
+        second.write(records[1], rollouts[1].result.images)
+        assert second.compact() == 2
+
+
+def test_another_checkpoint_under_the_same_name_makes_other_episodes(tmp_path, monkeypatch):
+    from rl.commands.record import RecordOptions
+
+    monkeypatch.chdir(tmp_path)  # what lies where one happens to stand is nobody's checkpoint
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / "tokenizer.json").write_bytes(b"tokens")
+    server = "tokens+http://localhost:8000"
+    named = [RecordOptions(policy=str(tmp_path)), RecordOptions(policy=server, checkpoint=str(tmp_path))]
+    for options in named:
+        before = options.origin()
+        assert options.origin() == before
+        (tmp_path / "model.safetensors").write_bytes(b"Weights")
+        assert (between := options.origin()) != before
+        (tmp_path / "tokenizer.json").write_bytes(b"Tokens")
+        assert options.origin() not in (before, between)
+        (tmp_path / "model.safetensors").write_bytes(b"weights")
+        (tmp_path / "tokenizer.json").write_bytes(b"tokens")
+    # A hub id, or a server of whose checkpoint nothing is said, tells nothing.
+    for options in (RecordOptions(policy=server, checkpoint="owner/name"), RecordOptions(policy=server)):
+        assert options.origin().setting["weights"] == ""
+
+
 KILLED = """
 import json, sys
 from pathlib import Path
@@ -300,6 +336,8 @@ def test_a_killed_run_loses_at_most_one_episode(tmp_path, rollouts, records):
     assert ran.stdout is not None
     ran.stdout.readline()
     time.sleep(0.3)
+    with pytest.raises(RecordError, match="another process is writing records"):
+        RecordWriter(tmp_path / "out", image_pad=pad)
     os.kill(ran.pid, signal.SIGKILL)
     said = 1 + len(ran.stdout.read().splitlines())
     ran.wait()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import cv2
 import pytest
-from rollout_stubs import runner
+from rollout_stubs import compact, runner
 
 from graphs.policies.base import Sampling
 from rl.commands.check import Bounds, check, check_folder
-from rl.records import RecordError, RecordWriter, compact, read_records
+from rl.records import RecordError, RecordWriter, read_records
 from rl.records.encode import Origin, to_record
 from rl.records.files import media_path
 from rl.rewards import get_reward

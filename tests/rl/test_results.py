@@ -1,6 +1,8 @@
 """The curve and the table of runs, from logs as training writes them."""
 
 import json
+import runpy
+import sys
 
 import PIL.Image
 import pytest
@@ -53,9 +55,35 @@ def test_the_picture_and_the_table(log, tmp_path, capsys):
     assert "run" in told
 
 
+def test_a_run_that_was_never_measured_has_no_such_rows(log, tmp_path, capsys):
+    sampled = [line for line in log.read_text().splitlines() if "held_out" not in line]
+    (tmp_path / "sampled.jsonl").write_text("\n".join(sampled) + '\n{"step": 21, "min')  # it is being written
+    found = compare(read_log(tmp_path / "sampled.jsonl"))
+    assert (found["steps"], found["sampled success"][0]) == (20, pytest.approx(2 / 25))
+    assert "held-out success" not in found
+    main([f"bare={tmp_path / 'sampled.jsonl'}", f"full={log}"], tmp_path / "curve.png")
+    row = next(line for line in capsys.readouterr().out.splitlines() if "held-out success" in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")][1:] == ["", "0.500 → 0.800"]
+
+
+def test_a_slip_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["curve", str(tmp_path / "log.jsonl")])
+    monkeypatch.delitem(sys.modules, "rl.results.curve")
+    with pytest.raises(SystemExit, match=r"^input: .*log\.jsonl is missing"):
+        runpy.run_module("rl.results.curve", run_name="__main__")
+
+
+def test_a_picture_that_cannot_be_written_is_told(log, tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        main([str(log)], tmp_path / "nowhere" / "curve.png")
+
+
 def test_a_log_without_steps_is_refused(tmp_path):
     with pytest.raises(InputError, match="missing"):
         read_log(tmp_path / "log.jsonl")
     (tmp_path / "log.jsonl").write_text("")
     with pytest.raises(InputError, match="holds no step"):
+        read_log(tmp_path / "log.jsonl")
+    (tmp_path / "log.jsonl").write_text("no log\n")
+    with pytest.raises(InputError, match="is no log"):
         read_log(tmp_path / "log.jsonl")

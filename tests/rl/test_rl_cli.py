@@ -14,7 +14,7 @@ import pytest
 
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from rl.cli import main
-from rl.records import read_records
+from rl.records import RecordWriter, read_records
 
 pytestmark = pytest.mark.slow
 WEIGHTS = pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="needs the embedded weights")
@@ -116,6 +116,13 @@ def test_other_options_add_to_a_folder_and_take_nothing_away(recorded):
     folder, summary = recorded
     _, added = run_here("record", "--n", "1", "--no-search", "--seed", "4", "--out", str(folder), "--json")
     assert json.loads(added.splitlines()[-1])["records"] == summary["records"] + 1
+
+
+@WEIGHTS
+def test_a_folder_that_another_run_writes_to_is_left_to_it(tmp_path):
+    with RecordWriter(tmp_path, image_pad=0):
+        said = told("record", "--n", "1", "--segmenter", "grabcut", "--out", str(tmp_path))
+    assert "another process is writing records" in said
 
 
 def test_an_empty_file_has_no_records_yet(tmp_path):

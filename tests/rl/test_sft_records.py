@@ -96,6 +96,9 @@ def test_a_finished_folder_is_left_alone_and_another_recipe_is_refused(rollouts,
     assert run(chosen, out, device="cpu") == history
     assert "has finished in" in caplog.text
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    spelt = json.loads((out / "recipe.json").read_text())
+    (out / "recipe.json").write_text(json.dumps(spelt, sort_keys=True))  # says the same
+    assert run(chosen, out, device="cpu") == history
     with pytest.raises(InputError, match="another recipe"):
         run(recipe(tiny_policy, folder, trl={**trl, "max_steps": 2}), out, device="cpu")
     (out / "done.json").unlink()  # as a run that was cut off leaves it
@@ -115,6 +118,21 @@ def test_fields_that_do_not_fit_are_named(tiny_policy, tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
         run(recipe(tiny_policy, tmp_path, **changes), tmp_path / "out", device="cpu")
     assert not (tmp_path / "out" / "recipe.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("lora", "held"),
+    [(None, torch.float32), ({"r": 2, "target_modules": r".*language_model.*\.q_proj"}, torch.bfloat16)],
+)
+def test_weights_that_are_trained_are_held_in_32_bits(rollouts, tiny_policy, tmp_path, monkeypatch, lora, held):
+    trained = []
+    monkeypatch.setattr("rl.sft.imitation.save_trained", lambda trainer, *_: trained.append(trainer.model))
+    trl = {"max_steps": 1, "per_device_train_batch_size": 2, "gradient_checkpointing": False}
+    folder = write_records(rollouts[:2], tmp_path / "records")
+    run(recipe(tiny_policy, folder, dtype="bfloat16", lora=lora, trl=trl), tmp_path / "out", device="cpu")
+    numbers = {name: parameter.dtype for name, parameter in trained[0].named_parameters()}
+    assert {dtype for name, dtype in numbers.items() if "lora_" not in name} == {held}
+    assert all(numbers[name] == torch.float32 for name, p in trained[0].named_parameters() if p.requires_grad)
 
 
 def test_numbers_of_another_type_are_refused(tiny_policy, tmp_path):
