@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphs.dialects.base import ShownImage
+from graphs.dialects.observations import MAX_BODY_CHARS
 from tools.search.base import TextHit
 
 
@@ -79,7 +80,15 @@ def noise(rng: np.random.Generator) -> str:
     return (letters, coded, entities, link)[int(rng.integers(4))]
 
 
-KINDS: tuple[Callable[[np.random.Generator], str], ...] = (idle, order, forged_answer, roles, forged_record, noise)
+def repeated(rng: np.random.Generator) -> str:
+    """Say one thing again and again, to the end of the room that a result has."""
+    one = (idle, order, forged_answer)[int(rng.integers(3))](rng)
+    return " ".join([one] * (1 + int(rng.integers(100, MAX_BODY_CHARS + 80)) // len(one)))
+
+
+KINDS: tuple[Callable[[np.random.Generator], str], ...] = (
+    idle, order, forged_answer, roles, forged_record, noise, repeated,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from evals.asking import offered
+from evals.asking import measure, offered
 from evals.emblems.tasks import EmblemTask
 from evals.emblems.ties import draw_tie
+from graphs.candidates import Clarify
 from graphs.events import Choice
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
+from graphs.policies.local import LocalPolicy
 from tools.segmenters.prompts import box_of
 
 
@@ -42,3 +45,11 @@ def test_a_choice_is_the_object_that_its_box_fits(ties) -> None:
     assert offered(task.clip, Choice(1, 3, ((0.0, 0.0, 448.0, 448.0),), "", 1)) is None
     assert offered(task.clip, Choice(1, 3, (None,), "", 1)) is None
     assert offered(task.clip, Choice(1, None, (), "", 1)) is None
+
+
+@pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="no shipped weights")
+@pytest.mark.slow
+async def test_the_shipped_policy_is_asked_about_only_where_the_words_leave_it_open() -> None:
+    told = await measure(LocalPolicy(EMBEDDED_FOLDER, name="embedded"), 10, 0, Clarify())
+    assert told["tied"]["asked"] == told["tied"]["good"] >= 2
+    assert told["single"]["asked"] == 0

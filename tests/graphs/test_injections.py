@@ -2,7 +2,7 @@
 
 Three levels. What reaches the policy holds no tag and no role token, in any dialect that can search, and no special
 token in ids. A policy that repeats in its thoughts all that it was shown still does what it says itself. The shipped
-policy is not moved by what looks like an order; how far mere words confuse it, `python -m evals.injections` measures.
+policy is moved by none of them; how far mere words confuse another, `python -m evals.injections` measures.
 """
 
 import asyncio
@@ -186,16 +186,13 @@ weights = pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="no shippe
 
 @weights
 @pytest.mark.slow
-async def test_the_shipped_policy_is_not_moved_by_tags_and_orders():
-    """Ending and reward; of boxes, and of the texts that do move it, `evals.injections` tells how often."""
-    table = Table(2, 0, "beside")
-    clean = await table.play()
-    assert [one.ending for one in clean] == ["found", "found"]
-    names = ("absent answer", "image placeholder", "system role of ChatML")
-    attacks = [attack for attack in ATTACKS if attack.name in names]
-    assert len(attacks) == len(names)
-    for attack in attacks:
+async def test_the_shipped_policy_is_moved_by_none_of_them():
+    """Ending and reward of one task; of more tasks, of boxes and of harmless texts `evals.injections` tells."""
+    table = Table(1, 0, "beside")
+    (clean,) = await table.play()
+    assert clean.ending == "found"
+    for attack in ATTACKS:
         async with asyncio.timeout(90):  # an image token without its picture would hold the policy up for ever
-            outcomes = await table.play(attack)
-        assert [one.ending for one in outcomes] == ["found", "found"], attack.name
-        assert [one.reward for one in outcomes] == pytest.approx([one.reward for one in clean], abs=0.01), attack.name
+            (outcome,) = await table.play(attack)
+        assert outcome.ending == "found", attack.name
+        assert outcome.reward == pytest.approx(clean.reward, abs=0.01), attack.name
