@@ -10,8 +10,6 @@ import shutil
 import tempfile
 from pathlib import Path
 from time import time
-from types import TracebackType
-from typing import Self
 
 _PREFIX = "segscout-"
 _LOCK = ".lock"
@@ -20,7 +18,7 @@ _YOUNG_SECONDS = 60.0
 
 
 class Scratch:
-    """A folder of this user's alone in the system's temporary folder; a context manager, or to be closed."""
+    """A folder of this user's alone in the system's temporary folder, to be closed."""
 
     def __init__(self, kind: str) -> None:
         _remove_left_over()
@@ -32,14 +30,6 @@ class Scratch:
         """Remove the folder with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _remove_left_over() -> None:

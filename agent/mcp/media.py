@@ -1,7 +1,7 @@
 """The media that a call names: a file under the media root, a public URL, or bytes."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class MediaDoor:
         """Open what is named until the block ends; SegscoutError if it is refused or cannot be opened."""
         if sum(one is not None for one in (named.path, named.url, named.data)) != 1:
             raise InputError("the call must name its media once.", remedy=_ONE_OF)
-        with Scratch("mcp") as folder, await self._open(named, folder.path / "media") as media:
+        with closing(Scratch("mcp")) as folder, await self._open(named, folder.path / "media") as media:
             yield media
 
     async def _open(self, named: Named, file: Path) -> Media:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
@@ -57,7 +57,7 @@ class Runs:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.gate.enter())
             until = asyncio.get_running_loop().time() + self.settings.run_seconds
-            folder = stack.enter_context(Scratch("run")).path
+            folder = stack.enter_context(closing(Scratch("run"))).path
             with boundary(SegscoutError, "the media could not be opened", remedy="Report it."):
                 async with _limit(until):
                     media = await opener(folder)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def hold(temporary: Path) -> tuple[subprocess.Popen[str], Path]:
 
 
 def test_a_closed_folder_is_gone_with_all_that_is_in_it(temporary):
-    with Scratch("test") as scratch:
+    with closing(Scratch("test")) as scratch:
         (scratch.path / "deep" / "er").mkdir(parents=True)
         assert scratch.path.parent == temporary
         assert scratch.path.stat().st_mode & 0o777 == 0o700
@@ -50,12 +51,12 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(temporar
     assert (left / "run" / "query.txt").exists()
     strange = temporary / "segscout-notes"  # of that name, but not made here
     strange.mkdir()
-    with Scratch("test"):
+    with closing(Scratch("test")):
         assert not left.exists()
         assert (used / "run" / "query.txt").exists()
         assert strange.exists()
     alive.communicate("\n", timeout=20)
-    with Scratch("test"):
+    with closing(Scratch("test")):
         assert not used.exists()
 
 
@@ -63,8 +64,8 @@ def test_a_folder_that_was_just_made_is_left_alone_also_without_its_lock(tempora
     young = temporary / "segscout-run-young"
     young.mkdir()
     (young / ".lock").touch()
-    with Scratch("test"):
+    with closing(Scratch("test")):
         assert young.exists()
     os.utime(young / ".lock", LONG_AGO)
-    with Scratch("test"):
+    with closing(Scratch("test")):
         assert not young.exists()
