@@ -1,45 +1,16 @@
 """`segscout`: the root command. Every command imports what it needs when it runs, so that help comes at once."""
 
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from agent import completion
+from agent.mounted import LazyGroup
+from agent.options import AgentOptions, KnowledgeBase, Model, with_agent_options
 from evals.runs.choosing import Concurrency, EngineName, GpusPerWorker, RayAddress, Workers
 from tools.loading import loading
-
-_MOUNTED = {
-    "eval": ("evals.cli", "Measure how good it is."),
-    "rl": ("rl.cli", "Train the policy on the graph's own episodes."),
-}
-"""Groups of commands that live on other floors: the module that holds their `app`, and what they are for."""
-
-
-class LazyGroup(TyperGroup):
-    """A group that imports mounted groups only when they are called for."""
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all commands, mounted ones last."""
-        return [*super().list_commands(ctx), *_MOUNTED]
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command; of a mounted group no more than what help and completion list."""
-        if cmd_name in _MOUNTED:
-            return TyperGroup(name=cmd_name, help=_MOUNTED[cmd_name][1])
-        return super().get_command(ctx, cmd_name)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Return the command that is called for, imported if it is a mounted group."""
-        if args and args[0] in _MOUNTED:
-            with loading():
-                module = import_module(_MOUNTED[args[0]][0])
-            return args[0], typer.main.get_command(module.app), args[1:]
-        return super().resolve_command(ctx, args)
-
 
 app = typer.Typer(
     cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, context_settings={"max_content_width": 100}
@@ -48,50 +19,6 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on the last line of standard output.")]
 Out = Annotated[Path, typer.Option(help="Folder for pictures, masks, trace and result.", file_okay=True)]
 
-# The parts of an agent and its budget; None is "not said", so the settings or the profile decide.
-Policy = Annotated[
-    str | None,
-    typer.Option(
-        help="embedded, an address http://host:8000/v1, or a checkpoint folder.", autocompletion=completion.policies
-    ),
-]
-Model = Annotated[str | None, typer.Option(help="Which of the endpoint's models.")]
-Profile = Annotated[
-    str | None,
-    typer.Option(help="embedded, qwen3-vl, native, vision-reasoner-7b, …", autocompletion=completion.profiles),
-]
-Dialect = Annotated[
-    str | None,
-    typer.Option(help="Another way of talking than the profile's.", autocompletion=completion.dialects),
-]
-Segmenter = Annotated[str | None, typer.Option(help="sam2 or grabcut.", autocompletion=completion.segmenters)]
-Sam2Model = Annotated[str | None, typer.Option(help="A SAM 2 checkpoint: hub id or folder.")]
-KnowledgeBase = Annotated[Path | None, typer.Option(help="A knowledge base folder in Seg-ReSearch's format.")]
-Search = Annotated[
-    str | None,
-    typer.Option(
-        help="kb, tavily, serper or duckduckgo; default: kb where there is a knowledge base.",
-        autocompletion=completion.searches,
-    ),
-]
-SearchCache = Annotated[
-    Literal["record", "replay", "off"] | None,
-    typer.Option(help="Record what the web answers, or replay it and send nothing; default: off."),
-]
-SearchFolder = Annotated[Path | None, typer.Option(help="Where recordings and pictures lie; default runs/search.")]
-SearchCalls = Annotated[
-    int | None, typer.Option(min=1, help="Requests that a run may send to the web search; default 200.")
-]
-ReadPages = Annotated[
-    bool | None, typer.Option("--read-pages/--no-read-pages", help="Read the pages of the texts found; default: no.")
-]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:1; default: the first GPU.", autocompletion=completion.devices)
-]
-Turns = Annotated[int | None, typer.Option(min=1, help="Turns of the policy; default: the profile's.")]
-Searches = Annotated[int | None, typer.Option(min=0, help="Searches; default: the profile's.")]
-Tokens = Annotated[int | None, typer.Option(min=16, help="Tokens of all turns; default: the profile's.")]
-Seconds = Annotated[float | None, typer.Option(min=0, help="Seconds for all turns; default: the profile's.")]
 Checkpoints = Annotated[
     Path | None, typer.Option(help="SQLite file in which threads are kept; default runs/checkpoints.db.")
 ]
@@ -143,31 +70,17 @@ def demo(
 
 
 @app.command()
+@with_agent_options
 def segment(
+    *,
     media: Annotated[str, typer.Argument(help="An image or a video file.")],
     query: Annotated[str, typer.Argument(help="What to find; may be left out with --box.")] = "",
-    policy: Policy = None,
-    model: Model = None,
-    profile: Profile = None,
-    dialect: Dialect = None,
-    segmenter: Segmenter = None,
-    sam2_model: Sam2Model = None,
+    agent: AgentOptions,
     box: Annotated[
         list[str] | None, typer.Option(metavar="X,Y,X,Y", help="Skip the policy, cut this box; may be repeated.")
     ] = None,
     frame: Annotated[int, typer.Option(min=0, help="The frame of a video that --box speaks of.")] = 0,
-    kb: KnowledgeBase = None,
-    search: Search = None,
-    search_cache: SearchCache = None,
-    search_folder: SearchFolder = None,
-    search_calls: SearchCalls = None,
-    read_pages: ReadPages = None,
-    device: Device = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; default runs/segment/NAME.")] = None,
-    turns: Turns = None,
-    searches: Searches = None,
-    tokens: Tokens = None,
-    seconds: Seconds = None,
     thread: Annotated[
         str | None, typer.Option(metavar="ID", help="Keep the run under this name; the same again goes on with it.")
     ] = None,
@@ -179,14 +92,10 @@ def segment(
     as_json: Json = False,
 ) -> None:
     """Find what QUERY describes in MEDIA and cut it out, looking up what must be looked up."""
-    from agent.commands.request import Request, ThreadRequest, check_request, given
-    from tools.search.choosing import SearchRequest
+    from agent.commands.request import ThreadRequest, check_request
 
-    parts = (policy, model, profile, dialect, segmenter, sam2_model)
-    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
-    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
     kept = ThreadRequest(thread, checkpoints, clarify, choice)
-    request = Request(media, query, *parts, box or [], frame, searching, device, out, limits, kept)
+    request = agent.request(media=media, query=query, box=box or [], frame=frame, out=out, thread=kept)
     checked = check_request(request)  # before the heavy imports, so that a slip is told at once
 
     with loading():
@@ -196,7 +105,9 @@ def segment(
 
 
 @app.command()
+@with_agent_options
 def label(
+    *,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of pictures and clips.")],
     query: Annotated[list[str], typer.Option(help="What to find in each of them; may be repeated.")],
     out: Annotated[Path, typer.Option(help="The COCO file to write; beside it is kept what is done.")],
@@ -206,47 +117,28 @@ def label(
     workers: Workers = None,
     ray_address: RayAddress = None,
     gpus_per_worker: GpusPerWorker = None,
-    policy: Policy = None,
-    model: Model = None,
-    profile: Profile = None,
-    dialect: Dialect = None,
-    segmenter: Segmenter = None,
-    sam2_model: Sam2Model = None,
-    kb: KnowledgeBase = None,
-    search: Search = None,
-    search_cache: SearchCache = None,
-    search_folder: SearchFolder = None,
-    search_calls: SearchCalls = None,
-    read_pages: ReadPages = None,
-    device: Device = None,
-    turns: Turns = None,
-    searches: Searches = None,
-    tokens: Tokens = None,
-    seconds: Seconds = None,
+    agent: AgentOptions,
     as_json: Json = False,
 ) -> None:
     """Find what every --query describes in every picture and clip of DIR; the same again goes on where it stopped."""
-    from agent.commands.request import Request, given
     from agent.labelling.files import find_files
     from agent.labelling.job import LabelJob
     from agent.labelling.plan import check_queries
     from evals.runs.choosing import choose_engine
-    from tools.search.choosing import SearchRequest
 
     chosen = choose_engine(engine, concurrency, workers, ray_address, gpus_per_worker)
     job = LabelJob(folder, find_files(folder, recursive=recursive), check_queries(query), out)
     job.check()  # before the heavy imports, so that a slip is told at once
-    parts = (policy, model, profile, dialect, segmenter, sam2_model)
-    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
-    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
 
     from agent.commands.label import run_label
 
-    run_label(job, Request("", "", *parts, [], 0, searching, device, None, limits), chosen, as_json=as_json)
+    run_label(job, agent.request(), chosen, as_json=as_json)
 
 
 @app.command()
+@with_agent_options
 def serve(
+    *,
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine only with a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
     api_key_file: Annotated[
@@ -255,38 +147,18 @@ def serve(
     fetch: Annotated[bool, typer.Option(help="Follow the public http and https URLs that requests name.")] = True,
     running: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 4,
     waiting: Annotated[int, typer.Option(min=0, help="Requests that may wait for their run.")] = 256,
-    policy: Policy = None,
-    model: Model = None,
-    profile: Profile = None,
-    dialect: Dialect = None,
-    segmenter: Segmenter = None,
-    sam2_model: Sam2Model = None,
-    kb: KnowledgeBase = None,
-    search: Search = None,
-    search_cache: SearchCache = None,
-    search_folder: SearchFolder = None,
-    search_calls: SearchCalls = None,
-    read_pages: ReadPages = None,
-    device: Device = None,
-    turns: Turns = None,
-    searches: Searches = None,
-    tokens: Tokens = None,
-    seconds: Seconds = None,
+    agent: AgentOptions,
     checkpoints: KeptQuestions = None,
     clarify: ClarifyOption = False,
 ) -> None:
     """Serve the agent to chat clients (OpenAI's protocol, at /v1) and to programs (uploads, at /v1/segment)."""
     from agent.commands.listening import listen
-    from agent.commands.request import Request, ThreadRequest, given
-    from tools.search.choosing import SearchRequest
+    from agent.commands.request import ThreadRequest
 
     listening = listen(host, port, api_key_file)  # before the heavy imports, so that a slip is told at once
-    parts = (policy, model, profile, dialect, segmenter, sam2_model)
-    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
-    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
     kept = ThreadRequest(checkpoints=checkpoints, clarify=clarify, serves=True)
     kept.check()
-    request = Request("", "", *parts, [], 0, searching, device, None, limits, kept)
+    request = agent.request(thread=kept)
 
     with loading():
         from agent.commands.serve import run_serve
@@ -295,7 +167,9 @@ def serve(
 
 
 @app.command()
+@with_agent_options
 def mcp(
+    *,
     media_root: Annotated[
         Path | None, typer.Option(help="The folder whose files calls may name; without it, none.")
     ] = None,
@@ -306,35 +180,14 @@ def mcp(
             min=0, max=65535, help="Serve at this port of this machine instead, to all its users; 0: a free one."
         ),
     ] = None,
-    policy: Policy = None,
-    model: Model = None,
-    profile: Profile = None,
-    dialect: Dialect = None,
-    segmenter: Segmenter = None,
-    sam2_model: Sam2Model = None,
-    kb: KnowledgeBase = None,
-    search: Search = None,
-    search_cache: SearchCache = None,
-    search_folder: SearchFolder = None,
-    search_calls: SearchCalls = None,
-    read_pages: ReadPages = None,
-    device: Device = None,
-    turns: Turns = None,
-    searches: Searches = None,
-    tokens: Tokens = None,
-    seconds: Seconds = None,
+    agent: AgentOptions,
 ) -> None:
     """Offer the agent as tools of the Model Context Protocol: on standard input and output, or with --http."""
     with loading():
         from agent.commands.mcp import check_mcp, run_mcp
-    from agent.commands.request import Request, given
-    from tools.search.choosing import SearchRequest
 
     sock = check_mcp(media_root, http)  # before the heavy parts, so that a slip is told at once
-    parts = (policy, model, profile, dialect, segmenter, sam2_model)
-    searching = SearchRequest(search, kb, search_cache, search_folder, search_calls, read_pages)
-    limits = given(turns=turns, searches=searches, tokens=tokens, seconds=seconds)
-    run_mcp(Request("", "", *parts, [], 0, searching, device, None, limits), media_root, sock, fetch=fetch)
+    run_mcp(agent.request(), media_root, sock, fetch=fetch)
 
 
 @app.command()

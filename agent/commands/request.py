@@ -1,6 +1,6 @@
 """What `segscout segment` was asked, checked without the heavy parts, so that a slip is told at once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,23 +56,23 @@ class Parts:
     device: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """The command line; None is "not said", so the settings decide."""
 
-    media: str
-    query: str
-    policy: str | None
-    model: str | None
-    profile: str | None
-    dialect: str | None
-    segmenter: str | None
-    sam2_model: str | None
-    box: list[str]
-    frame: int
-    search: SearchRequest
-    device: str | None
-    out: Path | None
+    media: str = ""
+    query: str = ""
+    policy: str | None = None
+    model: str | None = None
+    profile: str | None = None
+    dialect: str | None = None
+    segmenter: str | None = None
+    sam2_model: str | None = None
+    box: Sequence[str] = ()
+    frame: int = 0
+    search: SearchRequest = field(default_factory=SearchRequest)
+    device: str | None = None
+    out: Path | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the budget that are not to be the profile's."""
     thread: ThreadRequest = field(default_factory=ThreadRequest)

@@ -18,7 +18,6 @@ from agent.commands.segment import run_segment
 from agent.display import plain
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from tools.errors import MediaError
-from tools.search.choosing import SearchRequest
 from tools.segmenters import EMBEDDED as EMBEDDED_SEGMENTER
 
 ROLLOUTS = SHARED / "data/seg_research/rollouts"
@@ -200,9 +199,7 @@ def test_what_is_spent_can_be_allowed_as_the_remedy_says(tmp_path, option, few):
 
 
 def test_the_command_closes_the_clip_that_it_opened(clip, tmp_path):
-    request = Request(
-        str(clip), "", None, None, None, None, "grabcut", None, [BOX], 0, SearchRequest(), None, tmp_path / "out"
-    )
+    request = Request(media=str(clip), segmenter="grabcut", box=[BOX], out=tmp_path / "out")
     checked = check_request(request)
     run_segment(request, checked, as_json=False)
     with pytest.raises(MediaError, match="is closed"):

@@ -29,7 +29,6 @@ from graphs.conversation import Turn
 from graphs.dialects.seg_research import absent_turn, answer_turn, search_turn
 from graphs.policies.replay import ReplayPolicy
 from tools.errors import InputError, PolicyError
-from tools.search.choosing import SearchRequest
 from tools.settings import Settings
 
 SQUARE, WHALE = "the emblem of the Otters", "a whale"
@@ -81,7 +80,7 @@ def folder(tmp_path) -> Path:
 
 
 def request(policy: str | None = None, segmenter: str | None = None) -> Request:
-    return Request("", "", policy, None, None, None, segmenter, None, [], 0, SearchRequest(), None, None)
+    return Request(policy=policy, segmenter=segmenter)
 
 
 def job(folder: Path, *queries: str, recursive: bool = False) -> LabelJob:

@@ -34,7 +34,6 @@ from evals.runs.spec import RunSpec
 from evals.runs.work import PlainRow, Play, Work
 from graphs.dialects.seg_research import answer_turn
 from tools.errors import EvaluationError, InputError, SegscoutError
-from tools.search.choosing import SearchRequest
 
 ROOT = Path(__file__).parents[2]
 SPEC = RunSpec(benchmark="emblems", seed=5, n=24, policy="oracle", segmenter="exact")
@@ -148,8 +147,7 @@ def test_a_folder_is_labelled_by_two_workers(two_workers, tmp_path, monkeypatch,
     (tmp_path / "media" / "broken.png").write_text("")
     with chat_server() as server:
         server.answers = [said(answer_turn("There.", (0.2, 0.2, 0.45, 0.6), (0.325, 0.4)))]
-        parts = (server.url, None, "embedded", None, "grabcut", None)
-        request = Request("", "", *parts, [], 0, SearchRequest(), None, None)
+        request = Request(policy=server.url, profile="embedded", segmenter="grabcut")
         job = LabelJob(Path("media"), find_files(Path("media")), ["the square"], Path("coco.json"))
         run_label(job, request, RayEngine(workers=2), as_json=True)
         assert len(server.requests) == 4
