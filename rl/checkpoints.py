@@ -20,17 +20,27 @@ _BESIDES = ("*.json", "*.jinja")
 _OWN = frozenset({"config.json", "model.safetensors.index.json", "training.json"})
 
 
-def save_policy(model: Any, folder: Path, like: str | Path | None = None, weights: Weights | None = None) -> None:
-    """Write the weights as bfloat16 safetensors, with the tokenizer, templates and sizes of the checkpoint `like`.
+def save_policy(
+    model: Any,
+    folder: Path,
+    like: str | Path | None = None,
+    weights: Weights | None = None,
+    *,
+    dtype: torch.dtype = torch.bfloat16,
+) -> None:
+    """Write the weights as safetensors of `dtype`, with the tokenizer, templates and sizes of the checkpoint `like`.
 
     `like` is a folder or a hub id; `weights` replace the model's own (where it holds only a part of them). An output
     head that is tied to the token embeddings is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tied = bool(getattr(model.config, "tie_word_embeddings", False))
-    model.save_pretrained(folder, state_dict=_half(weights or model.state_dict(), tied), max_shard_size=_shard(model))
+    kept = _keep(weights or model.state_dict(), tied, dtype)
+    model.save_pretrained(folder, state_dict=kept, max_shard_size=_shard(model))
     config = folder / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "bfloat16"}, indent=1) + "\n")
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"dtype": str(dtype).removeprefix("torch.")}, indent=1) + "\n"
+    )
     if like is None or Path(like) == folder:
         return
     if not Path(like).is_dir():
@@ -42,9 +52,9 @@ def save_policy(model: Any, folder: Path, like: str | Path | None = None, weight
             shutil.copy(file, folder)
 
 
-def _half(weights: Weights, tied: bool) -> dict[str, Tensor]:
+def _keep(weights: Weights, tied: bool, dtype: torch.dtype) -> dict[str, Tensor]:
     kept = {name: tensor for name, tensor in weights.items() if not (tied and name == "lm_head.weight")}
-    return {name: tensor.detach().to(torch.bfloat16) for name, tensor in kept.items()}
+    return {name: tensor.detach().to(dtype) for name, tensor in kept.items()}
 
 
 def _shard(model: Any) -> str:

@@ -30,7 +30,7 @@ def make_adapter(name: str, lora: Mapping[str, Any] | None) -> LoraConfig | None
         return None if lora is None else LoraConfig(**lora)
 
 
-def save_trained(trainer: Any, folder: Path, like: str) -> None:
+def save_trained(trainer: Any, folder: Path, like: str, *, dtype: torch.dtype = torch.bfloat16) -> None:
     """Write the policy that a trainer (of transformers or TRL) holds, adapters merged; every process calls it.
 
     `like` is the checkpoint that it began with, a folder or a hub id, whose tokenizer and sizes are copied. The folder
@@ -41,7 +41,8 @@ def save_trained(trainer: Any, folder: Path, like: str) -> None:
         model = trainer.accelerator.unwrap_model(trainer.model)
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        save_policy(model.get_base_model() if isinstance(model, PeftModel) else model, part, like, weights)
+        whole = model.get_base_model() if isinstance(model, PeftModel) else model
+        save_policy(whole, part, like, weights, dtype=dtype)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)

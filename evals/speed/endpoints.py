@@ -2,7 +2,8 @@
 
 Run `python -m evals.speed.endpoints http://localhost:8000 [--tasks 64] [--group 8] [--concurrency 64] [--processes 4]`
 beside a server of the embedded policy. Nothing is cut, so that policy and server are what is timed: chat sends every
-picture with every turn, tokens send it once. With `--group 8` eight episodes share a clip, as in training; `--group 1`
+picture with every turn, tokens send it once; `scored` are tokens with their log-probabilities, as training asks for
+them. With `--group 8` eight episodes share a clip, as in training; `--group 1`
 gives every episode a clip of its own. Clips are drawn before the clock starts.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from threading import Barrier, BrokenBarrierError
 from time import perf_counter, process_time
 from typing import Annotated, Any
@@ -30,6 +32,7 @@ from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
 from graphs.policies.base import Policy, Sampling
 from graphs.policies.loading import TOKENS
+from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from graphs.profiles import get_profile
 from rl.tasks.base import TrainingTask
 from rl.tasks.emblems import EmblemsSource
@@ -40,11 +43,20 @@ _WARM_UP = 8
 _barrier: Barrier  # of the process that measures and those that play
 
 
+class Endpoint(StrEnum):
+    """How the server is asked."""
+
+    CHAT = "chat"
+    TOKENS = "tokens"
+    SCORED = "scored"
+
+
 @dataclass(frozen=True)
 class Share:
     """What one process plays: `group` episodes of each clip from `first` on, `concurrency` under way at once."""
 
-    address: str
+    url: str
+    endpoint: Endpoint
     first: int
     clips: int
     group: int
@@ -65,10 +77,9 @@ class Played:
 
 
 def compare(
-    url: str, *, clips: int, group: int, concurrencies: Sequence[int], endpoints: Sequence[str], processes: int
+    url: str, *, clips: int, group: int, concurrencies: Sequence[int], endpoints: Sequence[Endpoint], processes: int
 ) -> list[dict[str, Any]]:
     """Measure each endpoint at each concurrency, each time on clips that the server has not seen."""
-    addresses = {"chat": f"{url}/v1", "tokens": f"{TOKENS}{url}"}
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(processes + 1)
     rows: list[dict[str, Any]] = []
@@ -76,7 +87,7 @@ def compare(
         for endpoint in endpoints:
             for concurrency in concurrencies:
                 first = len(rows) * (clips + processes * _WARM_UP)
-                shares = _share_out(Share(addresses[endpoint], first, clips, group, concurrency), processes)
+                shares = _share_out(Share(url, endpoint, first, clips, group, concurrency), processes)
                 playing = [pool.submit(play, share) for share in shares]
                 for each in playing:
                     each.add_done_callback(lambda done: barrier.abort() if done.exception() else None)
@@ -84,7 +95,7 @@ def compare(
                 played = [each.result() for each in playing]
                 after = read_seconds(url)
                 told = {key: after[key] - before[key] for key in before}
-                rows.append({"endpoint": endpoint, **_shape(shares, played), **_summarise(played, told)})
+                rows.append({"endpoint": endpoint.value, **_shape(shares, played), **_summarise(played, told)})
     return rows
 
 
@@ -105,7 +116,7 @@ def _start(url: str, barrier: Barrier) -> dict[str, float]:
 
 
 async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask]) -> Played:
-    policy = await open_policy(share.address, None)
+    policy = await _open(share)
     await asyncio.gather(*(_episode(task, 0, policy, search) for task in tasks[:_WARM_UP]))
     wanted = [(task, 1 + k) for task in tasks[_WARM_UP:] for k in range(share.group)]
     gate = asyncio.Semaphore(share.concurrency)
@@ -127,6 +138,12 @@ async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask
         sum(result.usage.turns for result in results),
         {node: sum(result.usage.seconds.get(node, 0.0) for result in results) for node in NODES},
     )
+
+
+async def _open(share: Share) -> Policy:
+    if share.endpoint is Endpoint.SCORED:
+        return VLLMTokenPolicy(share.url)
+    return await open_policy(f"{share.url}/v1" if share.endpoint is Endpoint.CHAT else f"{TOKENS}{share.url}", None)
 
 
 async def _episode(task: TrainingTask, seed: int, policy: Policy, search: EmblemSearch) -> EpisodeResult:
@@ -205,17 +222,17 @@ def main(
     tasks: Annotated[int, typer.Option(help="Clips for each measurement.")] = 64,
     group: Annotated[int, typer.Option(help="Episodes of each clip.")] = 8,
     concurrency: Annotated[list[int] | None, typer.Option(help="Episodes under way at once; may be repeated.")] = None,
-    endpoint: Annotated[list[str] | None, typer.Option(help="chat, tokens; default: both.")] = None,
+    endpoint: Annotated[list[Endpoint] | None, typer.Option(help="May be repeated; default: all three.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="Processes that play, each its share of the clips.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare the two endpoints of one server."""
+    """Compare the endpoints of one server."""
     rows = compare(
         url,
         clips=tasks,
         group=group,
         concurrencies=concurrency or [16, 64, 256],
-        endpoints=endpoint or ["chat", "tokens"],
+        endpoints=endpoint or list(Endpoint),
         processes=processes,
     )
     if as_json:

@@ -57,7 +57,7 @@ def load_policy(
         with loading():
             from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
-        return VLLMTokenPolicy(str(policy), checkpoint=checkpoint, model=model, api_key=api_key)
+        return VLLMTokenPolicy(str(policy), checkpoint=checkpoint, model=model, api_key=api_key, logprobs=False)
     if checkpoint is not None:
         raise InputError(
             "a checkpoint is named, but no token endpoint.", remedy=f"Write the address as {TOKENS}http://host:8000."

@@ -19,7 +19,7 @@ class _Scores(BaseModel):
 
 class _Choice(BaseModel):
     token_ids: list[int]
-    logprobs: _Scores = _Scores(content=[])
+    logprobs: _Scores | None = None
     finish_reason: str | None = None
 
 
@@ -35,8 +35,8 @@ class Reply(BaseModel):
     prompt_token_ids: list[int] | None = None
 
 
-def read_reply(body: bytes) -> Reply:
-    """Read a reply of the token endpoint; UnusableReplyError unless it holds ids with a log-probability each."""
+def read_reply(body: bytes, *, scored: bool = True) -> Reply:
+    """Read a reply of the token endpoint; UnusableReplyError unless it holds ids, if `scored` with a score each."""
     try:
         reply = Reply.model_validate_json(body)
     except ValidationError as error:
@@ -47,8 +47,7 @@ def read_reply(body: bytes) -> Reply:
     choice = reply.choices[0]
     if choice.finish_reason in ("error", "abort"):
         raise BrokenOffError(f"it broke the request off ({choice.finish_reason})")
-    if not choice.token_ids or len(choice.token_ids) != len(choice.logprobs.content):
-        raise UnusableReplyError(
-            f"it sent {len(choice.token_ids)} token ids with {len(choice.logprobs.content)} log-probabilities"
-        )
+    scores = len(choice.logprobs.content) if choice.logprobs else 0
+    if not choice.token_ids or (scored and len(choice.token_ids) != scores):
+        raise UnusableReplyError(f"it sent {len(choice.token_ids)} token ids with {scores} log-probabilities")
     return reply

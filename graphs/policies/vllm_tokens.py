@@ -6,7 +6,7 @@ The server continues exactly the ids that training reads, and says which ids it 
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,10 @@ class VLLMTokenPolicy:
     """Complete conversations by token ids at `address` (http://host:8000 or tokens+http://host:8000).
 
     `checkpoint` is the served model's folder or hub id, whose tokenizer and image cell are used; by default the one
-    that the server names, if that is a folder here. The server is greeted at once. `timeout` is in seconds per
-    request. Safe for concurrent episodes and several event loops. Raises InputError if a checkpoint must be named,
-    PolicyError if the server cannot be reached or the checkpoint cannot be read.
+    that the server names, if that is a folder here. The server is greeted at once. `logprobs` tells whether it is asked
+    for those of what it samples: training needs them, an answer does not, and they cost it time. `timeout` is in
+    seconds per request. Safe for concurrent episodes and several event loops. Raises InputError if a checkpoint must be
+    named, PolicyError if the server cannot be reached or the checkpoint cannot be read.
     """
 
     def __init__(
@@ -47,10 +48,12 @@ class VLLMTokenPolicy:
         checkpoint: str | Path | None = None,
         model: str | None = None,
         api_key: str | None = None,
+        logprobs: bool = True,
         timeout: float = 120.0,
         retries: int = 3,
         pause: float = 0.5,
     ) -> None:
+        self._scored, self._read = logprobs, partial(read_reply, scored=logprobs)
         self._server = VLLMServer(address, api_key=api_key, timeout=timeout, retries=retries, pause=pause)
         served = self._server.greet(model)
         self._model = served.model
@@ -85,7 +88,7 @@ class VLLMTokenPolicy:
             prompt.length,
             len(ids),
             tuple(ids),
-            tuple(score.logprob for score in choice.logprobs.content[: len(ids)]),
+            None if choice.logprobs is None else tuple(each.logprob for each in choice.logprobs.content[: len(ids)]),
         )
 
     async def close(self) -> None:
@@ -122,7 +125,7 @@ class VLLMTokenPolicy:
 
         try:
             while True:
-                reply = await self._server.ask(GENERATE, body, read_reply, mend=mend)
+                reply = await self._server.ask(GENERATE, body, self._read, mend=mend)
                 self._check_prompt(prompt, reply)
                 if claim is not None:
                     claim.settle(True)
@@ -139,7 +142,7 @@ class VLLMTokenPolicy:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": sampling.seed % 2**31,
-            "logprobs": 0,
+            "logprobs": 0 if self._scored else None,
             "logit_bias": {str(self.chatml.image_pad): _NEVER},  # only the graph shows pictures
             "output_kind": _FINAL_ONLY,
             **self._stopping(tuple(stop)),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from graphs.policies.base import Policy
 from graphs.policies.batching import BatchingPolicy
 from graphs.policies.chatml import ChatML
@@ -51,17 +53,21 @@ class InProcessSampler:
 
 
 class VLLMSampler:
-    """Ask vLLM servers, each process one of them; all of them read new weights from the folder `served`."""
+    """Ask vLLM servers, each process one of them; all of them read new weights from the folder `served`.
+
+    These are written in `dtype`, in which the trainer computes: a server that got coarser ones would sample from
+    another policy than the one that is trained.
+    """
 
     exact = False
 
-    def __init__(self, part: SamplerPart, checkpoint: str, served: Path, process: int) -> None:
+    def __init__(self, part: SamplerPart, checkpoint: str, served: Path, process: int, dtype: torch.dtype) -> None:
         from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
         policy = VLLMTokenPolicy(part.urls[process % len(part.urls)], checkpoint=checkpoint, model=part.model)
         self.policy: Policy = policy
         self.chatml = policy.chatml
-        self._part, self._checkpoint, self._served = part, checkpoint, served
+        self._part, self._checkpoint, self._served, self._dtype = part, checkpoint, served, dtype
         self._step: int | None = None  # what a server holds before the first update is not known
 
     def update(self, trainer: Any) -> None:
@@ -69,7 +75,7 @@ class VLLMSampler:
         if trainer.state.global_step == self._step:
             return
         self._step = trainer.state.global_step
-        save_trained(trainer, self._served, self._checkpoint)
+        save_trained(trainer, self._served, self._checkpoint, dtype=self._dtype)
         if trainer.accelerator.is_main_process:
             servers = [ServerWeights(url) for url in self._part.urls]
             asyncio.run(_update_all(servers, self._served))
@@ -115,7 +121,8 @@ def open_sampler(recipe: GRPORecipe, model: Any, tokenizer: Any, out: Path, proc
     if recipe.records is not None and recipe.held_out is None:
         return NoSampler(model, tokenizer)
     if recipe.sampler.urls:
-        return VLLMSampler(recipe.sampler, recipe.policy, out.absolute() / "served", process)
+        served = out.absolute() / "served"
+        return VLLMSampler(recipe.sampler, recipe.policy, served, process, getattr(torch, recipe.dtype))
     if model.config.model_type != "qwen3_vl":
         raise InputError(
             f"a {model.config.model_type} model is not sampled in process.",

@@ -95,6 +95,16 @@ async def test_our_ids_go_out_and_theirs_come_in(server: TokenServer) -> None:
     )
 
 
+async def test_who_only_wants_an_answer_asks_for_no_scores(server: TokenServer) -> None:
+    asked = await open_policy(f"tokens+{server.url}", None)
+    assert isinstance(asked, VLLMTokenPolicy)
+    completion = await ask(asked)
+    assert server.requests[0]["sampling_params"]["logprobs"] is None
+    assert completion.token_ids == tuple(encode("hello"))
+    assert completion.logprobs is None
+    await asked.close()
+
+
 async def test_the_end_of_turn_is_an_id_but_no_text(server: TokenServer) -> None:
     asked = policy(server)
     ids = [*encode("I do not know"), asked.chatml.end_of_turn]

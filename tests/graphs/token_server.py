@@ -41,13 +41,20 @@ def scores(count: int) -> list[float]:
     return [-0.125 * (at + 1) for at in range(count)]
 
 
-def tokens(ids: list[int], *, finish: str = "stop", prompt: int | None = None, **more: object) -> Answer:
+def tokens(
+    ids: list[int], *, finish: str = "stop", prompt: int | None = None, scored: bool = True, **more: object
+) -> Answer:
     """Answer with sampled ids."""
     content = [
         {"token": f"token_id:{token}", "logprob": score, "bytes": None, "top_logprobs": []}
         for token, score in zip(ids, scores(len(ids)), strict=True)
     ]
-    choice = {"index": 0, "token_ids": ids, "finish_reason": finish, "logprobs": {"content": content}}
+    choice = {
+        "index": 0,
+        "token_ids": ids,
+        "finish_reason": finish,
+        "logprobs": {"content": content} if scored else None,
+    }
     usage = None if prompt is None else {"prompt_tokens": prompt, "total_tokens": 0, "completion_tokens": len(ids)}
     return send({"request_id": "x", "choices": [choice], "usage": usage, "prompt_logprobs": None, **more})
 
@@ -167,13 +174,14 @@ class TokenServer:
         more = {"prompt_token_ids": ids} if request.get("return_token_ids") else {}
         if self._pixels(request):
             self.sent.append(request)
+        scored = request["sampling_params"]["logprobs"] is not None
         if request["sampling_params"]["max_tokens"] == 1:
-            return tokens(encode("x"), finish="length", prompt=len(ids), **more)
+            return tokens(encode("x"), finish="length", prompt=len(ids), scored=scored, **more)
         self.requests.append(request)
         said = self.says[min(len(self.requests), len(self.says)) - 1]
         if not isinstance(said, str):
             return said
-        return tokens(encode(said), prompt=len(ids), **more)
+        return tokens(encode(said), prompt=len(ids), scored=scored, **more)
 
     def _pictures(self, request: dict[str, Any]) -> list[tuple[str, str | None, int]]:
         """Name, pixels and image tokens of each picture of a request."""

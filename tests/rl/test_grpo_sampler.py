@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("trl", reason="needs the extra train")
 
+import torch
+from safetensors.torch import load_file
 from token_server import token_server
 
 from graphs.dialects.seg_research import answer_turn
@@ -43,6 +45,11 @@ def test_servers_sample_and_get_the_new_weights(tmp_path):
     assert [request["kwargs"]["weights_path"] for request in reloads] == [str(served)] * 2
     assert has_weights(served)
     assert (served / "tokenizer.json").is_file()
+    # In 16 bits most of a small step would be rounded away, and the servers would go on with the old policy.
+    assert {weight.dtype for file in served.glob("*.safetensors") for weight in load_file(file).values()} == {
+        torch.float32
+    }
+    assert json.loads((served / "config.json").read_text())["dtype"] == "float32"
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "reward" in line]
     assert len(steps) == 2
