@@ -1,6 +1,6 @@
 """Run a GRPO recipe: put the parts together, train stage by stage, measure on held-out tasks, save.
 
-Run `python -m rl.grpo.train embedded-grpo --policy runs/early/policy --out runs/grpo`, or the same with
+Run `python -m rl.grpo.train embedded-grpo --policy runs/careless/policy --out runs/grpo`, or the same with
 `accelerate launch --config_file rl/accelerate/fsdp2.yaml -m rl.grpo.train …`. A run that was cut off goes on from its
 last checkpoint when the same command is given again.
 """
