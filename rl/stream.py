@@ -53,7 +53,7 @@ def to_stream(chatml: ChatML, turns: Sequence[Turn]) -> TokenStream:
             if turn.token_ids is None or turn.logprobs is None or len(turn.token_ids) != len(turn.logprobs):
                 raise StreamError(
                     "a turn of the policy lacks its token ids or log-probabilities.",
-                    remedy="Roll out with a policy that knows them: a checkpoint in process, or a token endpoint.",
+                    remedy="Roll out with a checkpoint in process, or a VLLMTokenPolicy that asks for both.",
                 )
             start = len(chatml.encode_header(turn.role))
             end = start + len(turn.token_ids)

@@ -1,28 +1,33 @@
-"""What a vLLM server says of its own seconds, as Prometheus text under /metrics."""
+"""What a vLLM server says of its own work, as Prometheus text under /metrics."""
 
 import re
 
 import httpx2 as httpx
 
+from graphs.policies.openai import is_loopback
+
 _COUNTERS = {
-    "api_cpu": "process_cpu_seconds_total",
-    "queue": "vllm:request_queue_time_seconds_sum",
-    "prefill": "vllm:request_prefill_time_seconds_sum",
-    "decode": "vllm:request_decode_time_seconds_sum",
-    "requests": "vllm:request_queue_time_seconds_count",
+    "process_cpu_seconds_total": "api_cpu",
+    "vllm:request_queue_time_seconds_sum": "queue",
+    "vllm:request_prefill_time_seconds_sum": "prefill",
+    "vllm:request_decode_time_seconds_sum": "decode",
+    "vllm:request_queue_time_seconds_count": "requests",
+    "vllm:generation_tokens_total": "generated",
 }
-_LINE = re.compile(r"^(\S+?)(?:\{.*\})? (\S+)$", re.MULTILINE)
+_LINE = re.compile(rf"^({'|'.join(_COUNTERS)})(?:\{{.*\}})? ([-+.\deE]+)$", re.MULTILINE)
 
 
-def read_seconds(url: str) -> dict[str, float]:
-    """Return what the server at `url` has counted since it started; what it does not tell is left out.
+def read_counters(url: str) -> dict[str, float]:
+    """Return what the server at `url` has counted since it started, over all its engines; empty if it tells nothing.
 
-    `api_cpu` is processor time of the process that answers HTTP; `queue`, `prefill` and `decode` are summed over
-    `requests`. Raises httpx.HTTPError if nobody answers.
+    `api_cpu` is processor time of the process that answers HTTP; `queue`, `prefill` and `decode` are seconds, summed
+    over `requests`; `generated` counts tokens.
     """
-    reply = httpx.get(f"{url}/metrics", timeout=10.0)
-    text = reply.text if reply.is_success else ""
+    try:
+        reply = httpx.get(f"{url}/metrics", timeout=10.0, trust_env=not is_loopback(url))
+    except httpx.HTTPError:
+        return {}  # what is measured does not hang on it
     told: dict[str, float] = {}
-    for name, value in _LINE.findall(text):
-        told[name] = told.get(name, 0.0) + float(value)
-    return {key: told[name] for key, name in _COUNTERS.items() if name in told}
+    for name, value in _LINE.findall(reply.text if reply.is_success else ""):
+        told[_COUNTERS[name]] = told.get(_COUNTERS[name], 0.0) + float(value)
+    return told

@@ -29,7 +29,7 @@ def without_credentials(address: str) -> str:
 
 
 def is_token_address(policy: object) -> bool:
-    """Tell whether a policy is named by the address of a token endpoint, which gives ids and log-probabilities."""
+    """Tell whether a policy is named by the address of a token endpoint."""
     return is_address(policy) and str(policy).startswith(TOKENS)
 
 
@@ -49,7 +49,8 @@ def load_policy(
     """Return the shipped policy, one in a checkpoint folder, or one behind an endpoint's address.
 
     http://host:8000/v1 is any chat endpoint. tokens+http://host:8000 is a vLLM server asked by token ids; `checkpoint`
-    is the folder or hub id of what it serves, by default the folder that it names. Heavy libraries are imported only by
+    is the folder or hub id of what it serves, by default the folder that it names; log-probabilities are not asked of
+    it (training makes a `VLLMTokenPolicy` of its own). Heavy libraries are imported only by
     the one that is asked for; `model` and `api_key` are for endpoints only. Raises InputError for a name that means
     nothing, PolicyError if weights are missing or broken, or if a vLLM server cannot be reached.
     """

@@ -34,6 +34,12 @@ class Reply(BaseModel):
     usage: _Usage | None = None
     prompt_token_ids: list[int] | None = None
 
+    @property
+    def scores(self) -> list[float]:
+        """The log-probability of each id that was sampled; empty if they were not asked for."""
+        scores = self.choices[0].logprobs
+        return [] if scores is None else [each.logprob for each in scores.content]
+
 
 def read_reply(body: bytes, *, scored: bool = True) -> Reply:
     """Read a reply of the token endpoint; UnusableReplyError unless it holds ids, if `scored` with a score each."""
@@ -47,7 +53,8 @@ def read_reply(body: bytes, *, scored: bool = True) -> Reply:
     choice = reply.choices[0]
     if choice.finish_reason in ("error", "abort"):
         raise BrokenOffError(f"it broke the request off ({choice.finish_reason})")
-    scores = len(choice.logprobs.content) if choice.logprobs else 0
-    if not choice.token_ids or (scored and len(choice.token_ids) != scores):
-        raise UnusableReplyError(f"it sent {len(choice.token_ids)} token ids with {scores} log-probabilities")
+    if not choice.token_ids or (scored and len(choice.token_ids) != len(reply.scores)):
+        raise UnusableReplyError(
+            f"it sent {len(choice.token_ids)} token ids with {len(reply.scores)} log-probabilities"
+        )
     return reply

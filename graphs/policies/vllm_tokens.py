@@ -88,7 +88,7 @@ class VLLMTokenPolicy:
             prompt.length,
             len(ids),
             tuple(ids),
-            None if choice.logprobs is None else tuple(each.logprob for each in choice.logprobs.content[: len(ids)]),
+            tuple(reply.scores[: len(ids)]) if self._scored else None,
         )
 
     async def close(self) -> None:

@@ -1,18 +1,71 @@
 """The comparison of endpoints plays every episode once, in however many processes; how fast, no test says."""
 
 import asyncio
+import json
 
+import httpx2 as httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evals.speed.endpoints import Endpoint, compare
-from evals.speed.server_metrics import read_seconds
+from evals.speed import endpoints
+from evals.speed.endpoints import compare
+from evals.speed.server_metrics import read_counters
+from evals.speed.shares import WARM_UP, Endpoint, Share, share_out
 from evals.speed.stub_endpoint import stub_endpoint
-from tools.errors import PolicyError
+from tools.errors import InputError, PolicyError
 
-pytestmark = pytest.mark.slow
+TELLS = """# HELP process_cpu_seconds_total x
+process_cpu_seconds_total 1.5
+process_start_time_seconds 1.7e+09
+vllm:request_queue_time_seconds_sum{engine="0",model_name="a b"} 0.25
+vllm:request_queue_time_seconds_sum{engine="1",model_name="a b"} 5e-01
+vllm:request_queue_time_seconds_count{engine="0"} 4.0
+vllm:request_decode_time_seconds_bucket{le="0.3"} 9
+hello world
+"""
 
 
-async def test_every_clip_is_played_once_in_two_processes() -> None:
+@given(st.integers(1, 9), st.integers(0, 40), st.integers(0, 40), st.integers(0, 1000))
+def test_shares_are_disjoint_and_whole(processes: int, clips: int, places: int, first: int) -> None:
+    whole = Share("http://there", Endpoint.CHAT, first, clips + processes, 2, places + processes)
+    shares = share_out(whole, processes)
+    assert sum(share.concurrency for share in shares) == whole.concurrency
+    assert min(share.concurrency for share in shares) > 0
+    drawn = [range(share.first, share.first + WARM_UP + share.clips) for share in shares]
+    assert sorted(clip for span in drawn for clip in span) == list(
+        range(first, first + whole.clips + processes * WARM_UP)
+    )
+
+
+@pytest.mark.parametrize(
+    ("clips", "group", "places", "processes"), [(3, 1, 9, 4), (9, 1, 3, 4), (9, 0, 9, 1), (9, 1, 9, 0)]
+)
+def test_what_cannot_be_shared_is_told(clips: int, group: int, places: int, processes: int) -> None:
+    with pytest.raises(InputError, match="cannot share"):
+        share_out(Share("http://there", Endpoint.CHAT, 0, clips, group, places), processes)
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str, status: int = 200) -> None:
+    monkeypatch.setattr("evals.speed.server_metrics.httpx.get", lambda *_, **__: httpx.Response(status, text=text))
+
+
+def test_what_a_server_counts_is_added_over_its_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, TELLS)
+    assert read_counters("http://there") == {"api_cpu": 1.5, "queue": 0.75, "requests": 4.0}
+
+
+def test_a_server_that_counts_nothing_is_none_the_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, TELLS, 404)
+    assert read_counters("http://there") == {}
+    monkeypatch.undo()
+    assert read_counters("http://127.0.0.1:9") == {}
+
+
+@pytest.mark.slow
+async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = iter([{"api_cpu": 1.0}, {"api_cpu": 4.0, "new": 1.0}, {}, {"api_cpu": 9.0}])
+    monkeypatch.setattr(endpoints, "read_counters", lambda _: next(counted))
     async with stub_endpoint(0.01) as url:
         rows = await asyncio.to_thread(
             compare,
@@ -22,32 +75,37 @@ async def test_every_clip_is_played_once_in_two_processes() -> None:
             concurrencies=[4, 2],
             endpoints=[Endpoint.CHAT],
             processes=2,
+            first=5,
         )
+    json.dumps(rows)
     assert [(row["episodes"], row["concurrency"], row["processes"]) for row in rows] == [(6, 4, 2), (6, 2, 2)]
+    assert [row["first"] for row in rows] == [5, 5 + 3 + 2 * WARM_UP]
+    assert [row["server"] for row in rows] == [{"api_cpu": 0.5}, {}]  # three seconds of six episodes
     for row in rows:
         assert sum(row["endings"].values()) == 6
         assert row["turns"] == 2  # the stub looks closer once and answers
         assert row["episodes_per_second"] > 0
-        assert 0 < row["node_seconds"]["plan"] < row["node_seconds"]["plan"] + row["node_seconds"]["reason"]
-        assert row["server_seconds"] == {}  # the stub tells none
+        assert row["node_seconds"]["plan"] > 0
+        assert row["node_seconds"]["reason"] > 0
 
 
-def test_a_server_that_is_not_there_is_told_and_nobody_waits() -> None:
-    with pytest.raises(PolicyError, match="cannot be reached"):
-        compare("http://127.0.0.1:9", clips=2, group=1, concurrencies=[2], endpoints=[Endpoint.TOKENS], processes=2)
+@pytest.mark.slow
+async def test_one_that_fails_is_told_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first share can play, the second has no server."""
 
+    def split(whole: Share, processes: int) -> list[Share]:
+        one, two = share_out(whole, processes)
+        return [one, Share("http://127.0.0.1:9", two.endpoint, two.first, two.clips, two.group, two.concurrency)]
 
-class Reply:
-    is_success = True
-    text = """# HELP process_cpu_seconds_total x
-process_cpu_seconds_total 1.5
-vllm:request_queue_time_seconds_sum{engine="0",model_name="a b"} 0.25
-vllm:request_queue_time_seconds_sum{engine="1",model_name="a b"} 0.5
-vllm:request_queue_time_seconds_count{engine="0"} 4.0
-vllm:request_decode_time_seconds_bucket{le="0.3"} 9
-"""
-
-
-def test_a_server_s_seconds_are_added_over_its_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evals.speed.server_metrics.httpx.get", lambda *_, **__: Reply())
-    assert read_seconds("http://there") == {"api_cpu": 1.5, "queue": 0.75, "requests": 4.0}
+    monkeypatch.setattr(endpoints, "share_out", split)
+    async with stub_endpoint(0.01) as url:
+        with pytest.raises(PolicyError, match="cannot be reached"):
+            await asyncio.to_thread(
+                compare,
+                url.removesuffix("/v1"),
+                clips=2,
+                group=1,
+                concurrencies=[2],
+                endpoints=[Endpoint.CHAT],
+                processes=2,
+            )

@@ -372,6 +372,7 @@ async def test_a_prompt_of_another_length_is_refused(server: TokenServer) -> Non
         send(b"<html>proxy</html>", kind="text/html"),
         send({"choices": []}),
         send({"choices": [{"token_ids": [5], "finish_reason": "stop"}]}),
+        send({"choices": [{"token_ids": [5], "logprobs": None, "finish_reason": "stop"}]}),
         send({"choices": [{"token_ids": [], "logprobs": {"content": []}, "finish_reason": "stop"}]}),
         send({"choices": "x" * 1000}, cut=200),
         error(500, "CUDA out of memory"),

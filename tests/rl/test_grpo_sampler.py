@@ -21,7 +21,7 @@ from tools.errors import InputError
 pytestmark = pytest.mark.slow
 
 
-def recipe(*urls: str) -> GRPORecipe:
+def recipe(*urls: str, dtype: str = "float32") -> GRPORecipe:
     trl = {
         "num_generations": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "max_steps": 2,
         "learning_rate": 1e-3, "gradient_checkpointing": False,
@@ -29,7 +29,7 @@ def recipe(*urls: str) -> GRPORecipe:
     values = {
         "name": "served", "reproduces": "nothing", "needs": "a CPU", "policy": str(EMBEDDED_FOLDER),
         "profile": "embedded", "reward": "segscout", "seed": 3, "tasks": {"source": "emblems", "seed": 5, "n": 50},
-        "parity_alarm": 100.0, "sampler": {"urls": urls}, "trl": trl,
+        "parity_alarm": 100.0, "sampler": {"urls": urls}, "trl": trl, "dtype": dtype,
     }  # fmt: skip
     return GRPORecipe.model_validate(values)
 
@@ -46,9 +46,7 @@ def test_servers_sample_and_get_the_new_weights(tmp_path):
     assert has_weights(served)
     assert (served / "tokenizer.json").is_file()
     # In 16 bits most of a small step would be rounded away, and the servers would go on with the old policy.
-    assert {weight.dtype for file in served.glob("*.safetensors") for weight in load_file(file).values()} == {
-        torch.float32
-    }
+    assert dtypes(served) == {torch.float32}
     assert json.loads((served / "config.json").read_text())["dtype"] == "float32"
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "reward" in line]
@@ -56,6 +54,21 @@ def test_servers_sample_and_get_the_new_weights(tmp_path):
     assert steps[0]["episodes/answered"] == 1
     # the server makes its scores up (-0.125, -0.25, …), and the comparison sees it
     assert steps[0]["parity/mean"] > 0.5
+
+
+@pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="the embedded policy is not here")
+def test_a_trainer_that_computes_in_16_bits_serves_16_bits(tmp_path):
+    with token_server() as server:
+        server.says = [answer_turn("It.", (0.1, 0.1, x, 0.4), (0.2, 0.2)) for x in (0.3, 0.5)]
+        once = recipe(server.url, dtype="bfloat16")
+        once.trl["max_steps"] = 1
+        run(once, tmp_path, device="cpu")
+    assert dtypes(tmp_path / "served") == {torch.bfloat16}
+
+
+def dtypes(folder: Path) -> set[torch.dtype]:
+    """In what the weights of a checkpoint are written."""
+    return {weight.dtype for file in folder.glob("*.safetensors") for weight in load_file(file).values()}
 
 
 def test_what_cannot_be_sampled_in_process_is_told(tmp_path, monkeypatch):
