@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 from rollout_stubs import compact, roll_out, runner
+from safetensors.torch import load_file
 
 pytest.importorskip("trl", reason="needs the extra train")
 
 from grpo_two_processes import GROUP, train_once
 from test_grpo_run import recipe, steps
+from token_server import token_server
 
+from graphs.dialects.seg_research import answer_turn
 from graphs.policies.base import Sampling
+from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
 from rl.records import RecordError, RecordWriter
 from rl.records.decode import RecordedRows, to_row
 from rl.records.encode import Origin, to_record
@@ -100,17 +104,22 @@ def of_two(recorded, tiny_policy, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("two")
     held_out = {"split": "val", "seed": 1, "n": 3, "every": 1}
     (out / "recipe.json").write_text(recipe(tiny_policy, held_out=held_out, trl={"max_steps": 1}).model_dump_json())
+    launch("two_cpu.yaml", tiny_policy, recorded, out)
+    return out
+
+
+def launch(configuration: str, policy: Path, records: Path, out: Path, *options: str) -> None:
+    """Run `grpo_two_processes.py` by one of our accelerate files."""
     here = Path(__file__).parent
     root = here.parents[1]
     ran = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(root / "rl/accelerate/two_cpu.yaml"),
-         "--main_process_port", str(free_port()),
-         str(here / "grpo_two_processes.py"), str(tiny_policy), str(recorded), str(out)],
+        [sys.executable, "-m", "accelerate.commands.launch", "--main_process_port", str(free_port()),
+         "--config_file", str(root / "rl/accelerate" / configuration), *options,
+         str(here / "grpo_two_processes.py"), str(policy), str(records), str(out)],
         cwd=root, capture_output=True, text=True, timeout=240,
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-4000:]
-    return out
+    assert ran.returncode == 0, ran.stderr[-9000:]
 
 
 def free_port() -> int:
@@ -122,6 +131,47 @@ def free_port() -> int:
 def test_two_processes_agree_with_one(offline, of_two):
     both = torch.load(of_two / "weights.pt", weights_only=True)
     assert apart(both, offline[0]) < 1e-5
+
+
+HAS_WEIGHTS = pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="the embedded policy is not here")
+
+
+@pytest.fixture(scope="module")
+def sharded(recorded, tiny_policy, tmp_path_factory) -> Path:
+    """What two processes have done with the model sharded over them: the same step, and a recipe beside a server."""
+    out = tmp_path_factory.mktemp("sharded")
+    with token_server() as server:
+        server.says = [answer_turn(f"The one at {x}.", (0.1, 0.1, x, 0.4), (0.2, 0.2)) for x in (0.3, 0.5, 0.7, 0.9)]
+        served = recipe(EMBEDDED_FOLDER, sampler={"urls": [server.url]}, parity_alarm=100.0, trl={"max_steps": 2})
+        (out / "recipe.json").write_text(served.model_dump_json())
+        launch("fsdp2.yaml", tiny_policy, recorded, out, "--num_processes", "2", "--mixed_precision", "no")
+        reloads = [asked["kwargs"]["weights_path"] for path, asked in server.calls if path == "/collective_rpc"]
+    assert reloads == [str(out / "recipe" / "served")] * 2
+    return out
+
+
+@HAS_WEIGHTS
+def test_a_model_sharded_over_two_processes_takes_the_step_of_one(offline, sharded):
+    both = torch.load(sharded / "weights.pt", weights_only=True)
+    assert apart(offline[0], both) < 1e-5
+    assert apart(read_weights(sharded / "policy"), both) == 0
+
+
+@HAS_WEIGHTS
+def test_a_sharded_model_learns_from_what_a_server_samples(sharded):
+    assert len(steps(sharded / "recipe")) == 2
+    served, begun = read_weights(sharded / "recipe" / "served"), read_weights(EMBEDDED_FOLDER)
+    assert served.keys() == begun.keys()  # whole, after the first step
+    assert {name: weight.shape for name, weight in served.items()} == {name: w.shape for name, w in begun.items()}
+    assert apart(begun, served) > 0
+
+
+def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    weights: dict[str, torch.Tensor] = {}
+    for file in checkpoint.glob("*.safetensors"):
+        weights |= load_file(file)
+    assert weights
+    return weights
 
 
 def test_two_processes_run_a_recipe_by_the_accelerate_file(of_two):
