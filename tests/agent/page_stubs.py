@@ -80,7 +80,8 @@ def picture_of(page: Any, selector: str) -> np.ndarray:
     return np.asarray(PIL.Image.open(io.BytesIO(page.locator(selector).screenshot())).convert("RGB"))
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait at least for twice the time in which Gradio asks whether a page is still there (15 seconds)."""
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until
