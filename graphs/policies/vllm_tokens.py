@@ -53,7 +53,7 @@ class VLLMTokenPolicy:
         retries: int = 3,
         pause: float = 0.5,
     ) -> None:
-        self._scored, self._read = logprobs, partial(read_reply, scored=logprobs)
+        self._scored = logprobs
         self._server = VLLMServer(address, api_key=api_key, timeout=timeout, retries=retries, pause=pause)
         served = self._server.greet(model)
         self._model = served.model
@@ -104,6 +104,7 @@ class VLLMTokenPolicy:
         """
         claim: Claim | None = None
         brief = False
+        read = partial(read_reply, scored=self._scored)
 
         async def body() -> bytes:
             nonlocal claim, brief
@@ -125,7 +126,7 @@ class VLLMTokenPolicy:
 
         try:
             while True:
-                reply = await self._server.ask(GENERATE, body, self._read, mend=mend)
+                reply = await self._server.ask(GENERATE, body, read, mend=mend)
                 self._check_prompt(prompt, reply)
                 if claim is not None:
                     claim.settle(True)

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from rollout_stubs import compact, roll_out, runner
-from safetensors.torch import load_file
 
 pytest.importorskip("trl", reason="needs the extra train")
 
 from grpo_two_processes import GROUP, train_once
 from test_grpo_run import recipe, steps
+from tiny_policy import read_weights
 from token_server import token_server
 
 from graphs.dialects.seg_research import answer_turn
@@ -164,14 +164,6 @@ def test_a_sharded_model_learns_from_what_a_server_samples(sharded):
     assert served.keys() == begun.keys()  # whole, after the first step
     assert {name: weight.shape for name, weight in served.items()} == {name: w.shape for name, w in begun.items()}
     assert apart(begun, served) > 0
-
-
-def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    weights: dict[str, torch.Tensor] = {}
-    for file in checkpoint.glob("*.safetensors"):
-        weights |= load_file(file)
-    assert weights
-    return weights
 
 
 def test_two_processes_run_a_recipe_by_the_accelerate_file(of_two):

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("trl", reason="needs the extra train")
 
 import torch
-from safetensors.torch import load_file
+from tiny_policy import read_weights
 from token_server import token_server
 
 from graphs.dialects.seg_research import answer_turn
@@ -46,7 +46,7 @@ def test_servers_sample_and_get_the_new_weights(tmp_path):
     assert has_weights(served)
     assert (served / "tokenizer.json").is_file()
     # In 16 bits most of a small step would be rounded away, and the servers would go on with the old policy.
-    assert dtypes(served) == {torch.float32}
+    assert {weight.dtype for weight in read_weights(served).values()} == {torch.float32}
     assert json.loads((served / "config.json").read_text())["dtype"] == "float32"
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     steps = [line for line in lines if "reward" in line]
@@ -63,12 +63,7 @@ def test_a_trainer_that_computes_in_16_bits_serves_16_bits(tmp_path):
         once = recipe(server.url, dtype="bfloat16")
         once.trl["max_steps"] = 1
         run(once, tmp_path, device="cpu")
-    assert dtypes(tmp_path / "served") == {torch.bfloat16}
-
-
-def dtypes(folder: Path) -> set[torch.dtype]:
-    """In what the weights of a checkpoint are written."""
-    return {weight.dtype for file in folder.glob("*.safetensors") for weight in load_file(file).values()}
+    assert {weight.dtype for weight in read_weights(tmp_path / "served").values()} == {torch.bfloat16}
 
 
 def test_what_cannot_be_sampled_in_process_is_told(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from graphs.conversation import ImageRef, Text, Turn
@@ -49,3 +50,12 @@ def said(images: ImageStore, role: str, *parts: str | Image) -> Turn:
     """A turn of texts and pictures, the pictures stored."""
     made = [Text(p) if isinstance(p, str) else ImageRef(images.put(p), p.shape[1], p.shape[0]) for p in parts]
     return Turn(role, tuple(made))  # type: ignore[arg-type]
+
+
+def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """All weights of a checkpoint, by name."""
+    weights: dict[str, torch.Tensor] = {}
+    for file in checkpoint.glob("*.safetensors"):
+        weights |= load_file(file)
+    assert weights
+    return weights
