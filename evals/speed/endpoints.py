@@ -3,8 +3,9 @@
 Run `python -m evals.speed.endpoints http://localhost:8000 [--tasks 64] [--group 8] [--concurrency 64] [--processes 4]`
 beside a server of the embedded policy. Nothing is cut, so that policy and server are what is timed: chat sends every
 picture with every turn, tokens send it once; `scored` are tokens with their log-probabilities, as training asks for
-them. With `--group 8` eight episodes share a clip, as in training; `--group 1` gives every episode a clip of its own.
-Clips are drawn before the clock starts; ask again with a higher `--first`, or the server has seen them.
+them; `together` are tokens, a group's turns in one request while they agree. With `--group 8` eight episodes share a
+clip, as in training; `--group 1` gives every episode a clip of its own. Clips are drawn before the clock starts; ask
+again with a higher `--first`, or the server has seen them.
 """
 
 import json
@@ -101,7 +102,7 @@ def main(
     tasks: Annotated[int, typer.Option(help="Clips for each measurement.")] = 64,
     group: Annotated[int, typer.Option(help="Episodes of each clip.")] = 8,
     concurrency: Annotated[list[int] | None, typer.Option(help="Episodes under way at once; may be repeated.")] = None,
-    endpoint: Annotated[list[Endpoint] | None, typer.Option(help="May be repeated; default: all three.")] = None,
+    endpoint: Annotated[list[Endpoint] | None, typer.Option(help="May be repeated; default: all.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that play, each its share of the clips.")] = 1,
     first: Annotated[int, typer.Option(help="The first clip.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -123,12 +124,14 @@ def main(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("endpoint", "at once", "episodes/s", "turns", "client ms", "server's API ms", "plan s", "reason s")
+    columns = ("endpoint", "at once", "episodes/s", "turns", "HTTP", "client ms", "API ms", "plan s", "reason s")
+    table = Table(*columns)
     for row in rows:
-        nodes = row["node_seconds"]
+        nodes, server = row["node_seconds"], row["server"]
         table.add_row(
             row["endpoint"], str(row["concurrency"]), str(row["episodes_per_second"]), str(row["turns"]),
-            f"{1000 * row['client_seconds']:.1f}", f"{1000 * row['server'].get('api_cpu', float('nan')):.1f}",
+            str(server.get("http_requests", "")),
+            f"{1000 * row['client_seconds']:.1f}", f"{1000 * server.get('api_cpu', float('nan')):.1f}",
             f"{nodes['plan']:.3f}", f"{nodes['reason']:.3f}",
         )  # fmt: skip
     Console().print(table)

@@ -8,6 +8,7 @@ from graphs.policies.openai import is_loopback
 
 _COUNTERS = {
     "process_cpu_seconds_total": "api_cpu",
+    "http_requests_total": "http_requests",
     "vllm:request_queue_time_seconds_sum": "queue",
     "vllm:request_prefill_time_seconds_sum": "prefill",
     "vllm:request_decode_time_seconds_sum": "decode",
@@ -20,8 +21,9 @@ _LINE = re.compile(rf"^({'|'.join(_COUNTERS)})(?:\{{.*\}})? ([-+.\deE]+)$", re.M
 def read_counters(url: str) -> dict[str, float]:
     """Return what the server at `url` has counted since it started, over all its engines; empty if it tells nothing.
 
-    `api_cpu` is processor time of the process that answers HTTP; `queue`, `prefill` and `decode` are seconds, summed
-    over `requests`; `generated` counts tokens.
+    `api_cpu` is processor time of the process that answers HTTP, `http_requests` what it answered; `queue`, `prefill`
+    and `decode` are seconds, summed over `requests`, one for each sample; `generated` counts tokens. Of a server
+    started with `--disable-log-stats` only the first two.
     """
     try:
         reply = httpx.get(f"{url}/metrics", timeout=10.0, trust_env=not is_loopback(url))

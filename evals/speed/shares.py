@@ -31,11 +31,15 @@ _gate: "Gate"  # given to each process as it starts
 
 
 class Endpoint(StrEnum):
-    """How the server is asked; `scored` is by tokens, with their log-probabilities."""
+    """How the server is asked.
+
+    `scored` is by tokens, with their log-probabilities; `together` by tokens, for all turns of the same prompt at once.
+    """
 
     CHAT = "chat"
     TOKENS = "tokens"
     SCORED = "scored"
+    TOGETHER = "together"
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,9 @@ async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask
 
 
 async def _open(share: Share) -> Policy:
-    if share.endpoint is Endpoint.SCORED:
-        return VLLMTokenPolicy(share.url, api_key=read_settings().secret())
+    if share.endpoint in (Endpoint.SCORED, Endpoint.TOGETHER):
+        together = share.endpoint is Endpoint.TOGETHER
+        return VLLMTokenPolicy(share.url, api_key=read_settings().secret(), logprobs=not together, coalesce=together)
     return await open_policy(f"{share.url}/v1" if share.endpoint is Endpoint.CHAT else f"{TOKENS}{share.url}", None)
 
 

@@ -22,8 +22,10 @@ from tools.errors import PolicyError, boundary
 
 Next = Literal["search", "observe", "compare", "localize"]
 
-_SEEDS_PER_EPISODE = 1_000
-"""Every turn samples with a seed of its own; episodes whose seeds differ share none."""
+STRIDE = 1_327_217_909
+_TURNS = 1_000
+"""Every turn samples with a seed of its own. At the same turn, episodes whose seeds follow on one another have seeds
+that do: a server can draw for all of them at once."""
 
 
 async def sample_turn(
@@ -73,7 +75,7 @@ async def complete(
     `again` counts turns that are sampled only to be compared, each with a seed of its own. Raises PolicyError.
     """
     budget, turn = context.budget, count(state, "turns")
-    seed = context.sampling.seed * _SEEDS_PER_EPISODE + (_SEEDS_PER_EPISODE - again if again else turn)
+    seed = context.sampling.seed + STRIDE * (_TURNS - again if again else turn)
     tools = context.dialect.tools(search=context.search is not None, last=last_turn(state, context))
     sampling = replace(context.sampling, seed=seed, tools=tools)
     if temperature is not None:

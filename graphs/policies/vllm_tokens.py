@@ -6,7 +6,7 @@ The server continues exactly the ids that training reads, and says which ids it 
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from transformers import AutoConfig, AutoTokenizer
 from graphs.conversation import Turn
 from graphs.policies.base import Completion, Sampling, cut_after
 from graphs.policies.chatml import ChatML
+from graphs.policies.coalescing import Coalescer
 from graphs.policies.vllm_forms import choose_form
 from graphs.policies.vllm_pictures import Claim, Holdings
 from graphs.policies.vllm_prompts import Prompt, PromptEncoder
 from graphs.policies.vllm_renderer import Renderer
-from graphs.policies.vllm_replies import BrokenOffError, Reply, read_reply
+from graphs.policies.vllm_replies import BrokenOffError, Reply, Sample, read_reply
 from graphs.policies.vllm_server import VLLMServer
 from tools.errors import InputError, PolicyError, boundary
 from tools.image_store import ImageStore
@@ -36,9 +37,11 @@ class VLLMTokenPolicy:
 
     `checkpoint` is the served model's folder or hub id, whose tokenizer and image cell are used; by default the one
     that the server names, if that is a folder here. The server is greeted at once. `logprobs` tells whether it is asked
-    for those of what it samples: training needs them, an answer does not, and they cost it time. `timeout` is in
-    seconds per request. Safe for concurrent episodes and several event loops. Raises InputError if a checkpoint must be
-    named, PolicyError if the server cannot be reached or the checkpoint cannot be read.
+    for those of what it samples: training needs them, an answer does not, and they cost it time. With `coalesce`
+    episodes that go on from the same prompt ask once for their turns, which all come when the longest is done: for
+    short turns. `timeout` is in seconds per request. Safe for concurrent episodes and several event loops. Raises
+    InputError if a checkpoint must be named, PolicyError if the server cannot be reached or the checkpoint cannot be
+    read.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class VLLMTokenPolicy:
         model: str | None = None,
         api_key: str | None = None,
         logprobs: bool = True,
+        coalesce: bool = False,
         timeout: float = 120.0,
         retries: int = 3,
         pause: float = 0.5,
@@ -64,6 +68,7 @@ class VLLMTokenPolicy:
         self._stopping = cache(self._find_stopping)
         self._form = choose_form(served.version, Renderer(self._server, self._model, self.chatml, patch))
         self._pictures = Holdings()
+        self._coalescer = Coalescer[Sample]() if coalesce else None
 
     @property
     def name(self) -> str:
@@ -78,8 +83,7 @@ class VLLMTokenPolicy:
         Raises PolicyError that names the server and the remedy, also if the server read another prompt than ours.
         """
         prompt = self._encode(turns)
-        reply = await self._ask(prompt, images, self._params(max_tokens, stop, sampling))
-        choice = reply.choices[0]
+        choice = await self._sample(prompt, images, self._params(max_tokens, stop, sampling), sampling)
         ids = self._until_stop(choice.token_ids, stop)
         text = cut_after(str(self._tokenizer.decode(ids[:-1] if ids[-1] in self._ends else ids)), stop)
         return Completion(
@@ -88,23 +92,39 @@ class VLLMTokenPolicy:
             prompt.length,
             len(ids),
             tuple(ids),
-            tuple(reply.scores[: len(ids)]) if self._scored else None,
+            tuple(choice.scores[: len(ids)]) if self._scored else None,
         )
 
     async def close(self) -> None:
         """Close the connections of the running event loop."""
         await self._server.close()
 
+    async def _sample(
+        self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], sampling: Sampling
+    ) -> Sample:
+        """Return a sample, if wished asked for together with those that other episodes want of the same prompt."""
+
+        async def ask(first: int, count: int) -> Sequence[Sample]:
+            return (await self._ask(prompt, images, {**params, "seed": first, "n": count})).choices
+
+        seed = sampling.seed % 2**31
+        if self._coalescer is None or sampling.temperature == 0.0:  # greedily, vLLM draws no two
+            return (await ask(seed, 1))[0]
+        shown = tuple(image.sha256 for image in prompt.images)
+        return await self._coalescer.join((prompt.whole, shown, json.dumps(params)), seed, ask)
+
     async def _ask(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any]) -> Reply:
         """Return the server's reply to a prompt; pictures that it has not are carried along.
 
-        Where other episodes wait for those, a request for one token goes before, so that they need not wait long. The
-        server keeps what it computed for the prompt, so that costs little more than the way there and back; but where
-        nobody shares pictures it would be two requests in five.
+        Where others wait for those, a request for one token goes before, so that they need not wait long; also where
+        several samples are wanted, since vLLM hands the pictures on with each. The server keeps what it computed for
+        the prompt, so that costs little more than the way there and back; but where nobody shares pictures it would be
+        two requests in five.
         """
         claim: Claim | None = None
         brief = False
-        read = partial(read_reply, scored=self._scored)
+        may_be_brief = True
+        lone = {**params, "max_tokens": 1, "n": 1}
 
         async def body() -> bytes:
             nonlocal claim, brief
@@ -112,8 +132,11 @@ class VLLMTokenPolicy:
                 claim = await self._pictures.claim([image.sha256 for image in prompt.images])
             refs = {image.sha256: image for image in prompt.images}
             pixels = await self._form.pixels([refs[name] for name in claim.carry], images) if claim.carry else {}
-            brief = claim.wanted
-            return self._body(self._form.fields(prompt, pixels), {**params, "max_tokens": 1} if brief else params)
+            brief = may_be_brief and (claim.wanted or (bool(claim.carry) and params["n"] > 1))
+            return self._body(self._form.fields(prompt, pixels), lone if brief else params)
+
+        def read(reply: bytes) -> Reply:
+            return read_reply(reply, scored=self._scored, samples=1 if brief else params["n"])
 
         def mend(error: Exception) -> bool:
             nonlocal claim
@@ -133,6 +156,7 @@ class VLLMTokenPolicy:
                 if not brief:
                     return reply
                 claim = None
+                may_be_brief = False  # a server that loses them at once would be asked for ever
         finally:
             if claim is not None:
                 claim.settle(False)
@@ -142,7 +166,6 @@ class VLLMTokenPolicy:
             "max_tokens": max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": sampling.seed % 2**31,
             "logprobs": 0 if self._scored else None,
             "logit_bias": {str(self.chatml.image_pad): _NEVER},  # only the graph shows pictures
             "output_kind": _FINAL_ONLY,

@@ -60,6 +60,8 @@ class SamplerPart(RecipePart):
     urls: tuple[str, ...] = ()
     model: str | None = None
     """Which of the models that a server serves."""
+    coalesce: bool = False
+    """Whether a group's turns are one request while its prompts are the same: for short turns of a small policy."""
 
 
 class StagePart(RecipePart):

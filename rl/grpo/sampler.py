@@ -64,7 +64,8 @@ class VLLMSampler:
     def __init__(self, part: SamplerPart, checkpoint: str, served: Path, process: int, dtype: torch.dtype) -> None:
         from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
-        policy = VLLMTokenPolicy(part.urls[process % len(part.urls)], checkpoint=checkpoint, model=part.model)
+        url = part.urls[process % len(part.urls)]
+        policy = VLLMTokenPolicy(url, checkpoint=checkpoint, model=part.model, coalesce=part.coalesce)
         self.policy: Policy = policy
         self.chatml = policy.chatml
         self._part, self._checkpoint, self._served, self._dtype = part, checkpoint, served, dtype

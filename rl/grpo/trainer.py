@@ -147,12 +147,15 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return self._seed() * 7919 % len(self.rows)
 
     def _seed(self) -> int:
-        """Return a seed that no other episode of this run has, on any process, and a resumed run has again."""
+        """Return a seed that no other episode of this run has, on any process, and a resumed run has again.
+
+        Those of a process follow on one another, so that a server can draw a group's turns at once.
+        """
         step = int(self.state.global_step)
         self._drawn = self._drawn + 1 if step == self._drawn_at else 1
         self._drawn_at = step
-        number = (self.seed * 1_000_003 + step) * 1_000_003 + self._drawn
-        return number * int(self.accelerator.num_processes) + int(self.accelerator.process_index)
+        batch = (self.seed * 1_000_003 + step) * int(self.accelerator.num_processes)
+        return (batch + int(self.accelerator.process_index)) * 1_000_003 + self._drawn
 
     def _worth(self, row: TrainingRow) -> float:
         penalty = self.overlong.penalty(sum(row.stream.mask)) if self.overlong else 0.0

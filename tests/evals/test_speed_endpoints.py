@@ -18,6 +18,9 @@ from tools.errors import InputError, PolicyError
 TELLS = """# HELP process_cpu_seconds_total x
 process_cpu_seconds_total 1.5
 process_start_time_seconds 1.7e+09
+http_requests_total{handler="/inference/v1/generate",method="POST",status="2xx"} 5.0
+http_requests_total{handler="/v1/models",method="GET",status="2xx"} 2.0
+http_requests_created{handler="/v1/models",method="GET",status="2xx"} 1.7e+09
 vllm:request_queue_time_seconds_sum{engine="0",model_name="a b"} 0.25
 vllm:request_queue_time_seconds_sum{engine="1",model_name="a b"} 5e-01
 vllm:request_queue_time_seconds_count{engine="0"} 4.0
@@ -52,7 +55,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, text: str, status: int = 200) -> Non
 
 def test_what_a_server_counts_is_added_over_its_engines(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, TELLS)
-    assert read_counters("http://there") == {"api_cpu": 1.5, "queue": 0.75, "requests": 4.0}
+    assert read_counters("http://there") == {"api_cpu": 1.5, "http_requests": 7.0, "queue": 0.75, "requests": 4.0}
 
 
 def test_a_server_that_counts_nothing_is_none_the_worse(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from graphs.endings import Ending
 from graphs.episode import Task, run_episode
 from graphs.policies import vllm_molds, vllm_renderer
 from graphs.policies.base import Completion, Sampling
+from graphs.policies.coalescing import Coalescer
 from graphs.policies.loading import EMBEDDED_FOLDER, load_policy
 from graphs.policies.vision import patchify
 from graphs.policies.vllm_molds import cut_patches, find_mold, probe
@@ -87,7 +88,7 @@ async def test_our_ids_go_out_and_theirs_come_in(server: TokenServer) -> None:
     assert request["sampling_params"] == {
         "max_tokens": 50, "temperature": 0.5, "top_p": 1.0, "seed": 3, "logprobs": 0, "output_kind": 2,
         "stop_token_ids": sorted([asked.chatml.end_of_turn, *(encode(stop)[0] for stop in STOP)]), "detokenize": False,
-        "logit_bias": {str(asked.chatml.image_pad): -100},
+        "logit_bias": {str(asked.chatml.image_pad): -100}, "n": 1,
     }  # fmt: skip
     ids = encode("<keyframe> 8 </keyframe>")
     assert completion == Completion(
@@ -334,6 +335,104 @@ async def test_pictures_used_last_are_remembered() -> None:
         claim.settle(True)
         sent += claim.carry
     assert sent == ["a", "b", "c", "b"]
+
+
+# A group's turns.
+
+HELLO = Turn("user", (Text("hi"),))
+Asked = tuple[Turn, ImageStore, Sampling]
+
+
+async def sample(policy: VLLMTokenPolicy, *asks: Asked, max_tokens: int = 50) -> list[Completion]:
+    """Ask for all at once."""
+    return await asyncio.gather(
+        *(
+            policy.complete((turn,), images, max_tokens=max_tokens, stop=STOP, sampling=sampling)
+            for turn, images, sampling in asks
+        )
+    )
+
+
+def drawn(*seeds: int, turn: Turn = HELLO, images: ImageStore | None = None, temperature: float = 1.0) -> list[Asked]:
+    return [(turn, images or ImageStore(), Sampling(temperature=temperature, seed=seed)) for seed in seeds]
+
+
+def wanted(server: TokenServer) -> list[tuple[int, int]]:
+    """First seed and samples of each request for more than one token."""
+    return sorted((each["sampling_params"]["seed"], each["sampling_params"]["n"]) for each in server.requests)
+
+
+async def test_a_group_asks_once_and_each_gets_the_sample_of_his_seed(server: TokenServer) -> None:
+    server.says = ["number {seed}"]
+    images = ImageStore()
+    seeds = (7, 4, 5, 6, 2**31 + 9, -1)
+    completions = await sample(policy(server, coalesce=True), *drawn(*seeds, turn=shown(images, 32, 64), images=images))
+    assert [completion.text for completion in completions] == [f"number {seed % 2**31}" for seed in seeds]
+    assert all(completion.logprobs == tuple(scores(completion.completion_tokens)) for completion in completions)
+    assert wanted(server) == [(4, 4), (9, 1), (2**31 - 1, 1)]
+    # For one token: vLLM would hand pictures to its engine once for each sample.
+    assert {request["sampling_params"]["max_tokens"] for request in server.sent} == {1}
+    assert server.carried == 2
+
+
+async def test_a_group_asks_each_for_himself_unless_it_is_told_to_ask_together(server: TokenServer) -> None:
+    await sample(policy(server), *drawn(4, 5))
+    assert wanted(server) == [(4, 1), (5, 1)]
+
+
+async def test_who_asks_for_something_else_asks_alone(server: TokenServer) -> None:
+    images = ImageStore()
+    one, other = (
+        Turn("user", (ImageRef(images.put(np.full((32, 32, 3), grey, np.uint8)), 32, 32),)) for grey in (1, 2)
+    )
+    asked = policy(server, coalesce=True)
+    await sample(asked, *drawn(4, turn=one, images=images), *drawn(5, turn=other, images=images))
+    await sample(asked, *drawn(6), *drawn(7, temperature=0.5))
+    await asyncio.gather(sample(asked, *drawn(8)), sample(asked, *drawn(9), max_tokens=20))
+    assert wanted(server) == [(seed, 1) for seed in (4, 5, 6, 7, 8, 9)]
+
+
+async def test_what_a_server_does_not_draw_at_once_is_asked_for_one_by_one(server: TokenServer) -> None:
+    server.most, server.says = 2, ["number {seed}"]
+    completions = await sample(policy(server, coalesce=True), *drawn(4, 5, 6))
+    assert [completion.text for completion in completions] == ["number 4", "number 5", "number 6"]
+    assert wanted(server) == [(4, 1), (5, 1), (6, 1)]
+    assert len(server.refused) == 1
+
+
+@pytest.mark.parametrize("answer", [send({"choices": []}), tokens([5]), tokens([5], [], [7])])
+async def test_other_than_the_samples_that_were_wanted_is_not_taken(server: TokenServer, answer: Answer) -> None:
+    server.says = [answer, "number {seed}"]
+    completions = await sample(policy(server, coalesce=True, retries=0), *drawn(4, 5, 6))
+    assert [completion.text for completion in completions] == ["number 4", "number 5", "number 6"]
+
+
+@pytest.mark.parametrize("version", ["0.25.1", "0.31.0"])
+async def test_a_server_that_loses_pictures_at_once_gets_them_with_the_samples(
+    server: TokenServer, version: str
+) -> None:
+    server.version, server.room = version, 1
+    images = ImageStore()
+    turn = shown(images, 32, 64)
+    completions = await sample(policy(server, coalesce=True), *drawn(4, 5, 6, 7, turn=turn, images=images))
+    assert {completion.text for completion in completions} == {"hello"}
+    assert server.carried == 4
+
+
+async def test_greedy_turns_are_asked_for_one_by_one(server: TokenServer) -> None:
+    await sample(policy(server, coalesce=True), *drawn(4, 5, temperature=0.0))
+    assert wanted(server) == [(4, 1), (5, 1)]
+    assert server.refused == []
+
+
+async def test_a_group_of_episodes_asks_once_a_turn_as_long_as_it_agrees(server: TokenServer) -> None:
+    server.says = [keyframe_turn("closer", 1), answer_turn("there", (0.1, 0.2, 0.5, 0.6), (0.2, 0.3))]
+    asked = policy(server)
+    asked._coalescer = Coalescer(pause=1.0)
+    each = [replace(context(asked), sampling=Sampling(temperature=1.0, seed=seed)) for seed in range(4)]
+    results = await asyncio.gather(*(run_episode(Task("the emblem", clip()), one) for one in each))
+    assert [(result.ending, result.usage.turns) for result in results] == [(Ending.FOUND, 2)] * 4
+    assert [request["sampling_params"]["n"] for request in server.requests] == [4, 4]
 
 
 # vLLM from 0.30 on.

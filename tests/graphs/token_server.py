@@ -42,29 +42,29 @@ def scores(count: int) -> list[float]:
 
 
 def tokens(
-    ids: list[int], *, finish: str = "stop", prompt: int | None = None, scored: bool = True, **more: object
+    *samples: list[int], finish: str = "stop", prompt: int | None = None, scored: bool = True, **more: object
 ) -> Answer:
-    """Answer with sampled ids."""
-    content = [
-        {"token": f"token_id:{token}", "logprob": score, "bytes": None, "top_logprobs": []}
-        for token, score in zip(ids, scores(len(ids)), strict=True)
-    ]
-    choice = {
-        "index": 0,
-        "token_ids": ids,
-        "finish_reason": finish,
-        "logprobs": {"content": content} if scored else None,
-    }
-    usage = None if prompt is None else {"prompt_tokens": prompt, "total_tokens": 0, "completion_tokens": len(ids)}
-    return send({"request_id": "x", "choices": [choice], "usage": usage, "prompt_logprobs": None, **more})
+    """Answer with the ids of each sample."""
+    choices = []
+    for index, ids in enumerate(samples):
+        content = [
+            {"token": f"token_id:{token}", "logprob": score, "bytes": None, "top_logprobs": []}
+            for token, score in zip(ids, scores(len(ids)), strict=True)
+        ]
+        logprobs = {"content": content} if scored else None
+        choices.append({"index": index, "token_ids": ids, "finish_reason": finish, "logprobs": logprobs})
+    length = sum(map(len, samples))
+    usage = None if prompt is None else {"prompt_tokens": prompt, "total_tokens": 0, "completion_tokens": length}
+    return send({"request_id": "x", "choices": choices, "usage": usage, "prompt_logprobs": None, **more})
 
 
 @dataclass
 class TokenServer:
     """What the server says, in order (the last repeats), and what it was asked.
 
-    `says` are texts that it samples, or answers, for requests that want more than one token; `requests` are those,
-    `sent` those that carried pictures. Each item that comes must be just what the renderer would have made.
+    `says` are texts that it samples, with `{seed}` for the seed of the sample, or answers, for requests that want more
+    than one token; `requests` are those, `sent` those that carried pictures. Each item that comes must be just what the
+    renderer would have made.
     """
 
     url: str
@@ -74,6 +74,7 @@ class TokenServer:
     says: list[str | Answer] = field(default_factory=lambda: ["hello"])
     requests: list[dict[str, Any]] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
     renders: list[int] = field(default_factory=list)
     """How many pictures each call of the renderer brought."""
     held: dict[str, int] = field(default_factory=dict)
@@ -85,6 +86,10 @@ class TokenServer:
     """What the model computes in."""
     inverted: bool = False
     """Whether pictures are processed otherwise than by Qwen3-VL."""
+    room: int = 1000
+    """Pictures that the server holds from one request to the next."""
+    most: int = 64
+    """Samples that the server draws for one request."""
     dev: bool = True
     broken: str = ""
     """The development route that fails."""
@@ -174,14 +179,23 @@ class TokenServer:
         more = {"prompt_token_ids": ids} if request.get("return_token_ids") else {}
         if self._pixels(request):
             self.sent.append(request)
-        scored = request["sampling_params"]["logprobs"] is not None
-        if request["sampling_params"]["max_tokens"] == 1:
+        params = request["sampling_params"]
+        scored, samples = params["logprobs"] is not None, params["n"]
+        if samples > self.most or (samples > 1 and params["temperature"] == 0):
+            self.refused.append(request)
+            return error(400, f"n must be at most {self.most}, and 1 at temperature 0")
+        # vLLM would hand them to its engine once for each sample: only if nothing else helps.
+        assert samples == 1 or not self._pixels(request) or len(self.held) > self.room
+        while len(self.held) > self.room:
+            del self.held[next(iter(self.held))]
+        if params["max_tokens"] == 1:
             return tokens(encode("x"), finish="length", prompt=len(ids), scored=scored, **more)
         self.requests.append(request)
         said = self.says[min(len(self.requests), len(self.says)) - 1]
         if not isinstance(said, str):
             return said
-        return tokens(encode(said), prompt=len(ids), scored=scored, **more)
+        texts = [encode(said.replace("{seed}", str(params["seed"] + at))) for at in range(samples)]
+        return tokens(*texts, prompt=len(ids), scored=scored, **more)
 
     def _pictures(self, request: dict[str, Any]) -> list[tuple[str, str | None, int]]:
         """Name, pixels and image tokens of each picture of a request."""
@@ -218,7 +232,7 @@ class TokenServer:
 def _lost(request: dict[str, Any], name: str) -> Answer:
     """What vLLM makes of a picture that it no longer has; 0.25 answers with success."""
     if "features" in request:
-        return tokens([], finish="error")
+        return tokens(*[[]] * request["sampling_params"]["n"], finish="error")
     return error(400, f"Cache miss for image at index 0 but data is not provided ({name}).")
 
 

@@ -1,5 +1,7 @@
 """The small parts of GRPO: even groups are drawn anew, and long episodes pay for policy tokens only."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +83,19 @@ def test_the_penalty_grows_from_the_cache_to_the_limit(tokens, cache, more):
     penalty = overlong.penalty(tokens)
     assert 0 <= penalty <= 0.5
     assert penalty == (0 if tokens <= more else pytest.approx(min(0.5, 0.5 * (tokens - more) / cache)))
+
+
+def test_seeds_are_in_a_row_and_no_process_has_those_of_another():
+    trainer = pytest.importorskip("rl.grpo.trainer").GraphGRPOTrainer
+
+    def seeds(process: int, step: int) -> list[int]:
+        of = object.__new__(trainer)
+        of.seed, of._drawn, of._drawn_at = 5, 0, -1
+        of.state = SimpleNamespace(global_step=step)
+        of.accelerator = SimpleNamespace(num_processes=3, process_index=process)
+        return [of._seed() for _ in range(600)]
+
+    drawn = [seeds(process, step) for process in range(3) for step in range(4)]
+    assert all(each == list(range(each[0], each[0] + 600)) for each in drawn)
+    assert len({seed for each in drawn for seed in each}) == 3 * 4 * 600
+    assert seeds(1, 2) == drawn[1 * 4 + 2]  # a resumed run's are the same

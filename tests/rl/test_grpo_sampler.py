@@ -21,7 +21,7 @@ from tools.errors import InputError
 pytestmark = pytest.mark.slow
 
 
-def recipe(*urls: str, dtype: str = "float32") -> GRPORecipe:
+def recipe(*urls: str, dtype: str = "float32", coalesce: bool = False) -> GRPORecipe:
     trl = {
         "num_generations": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "max_steps": 2,
         "learning_rate": 1e-3, "gradient_checkpointing": False,
@@ -29,7 +29,7 @@ def recipe(*urls: str, dtype: str = "float32") -> GRPORecipe:
     values = {
         "name": "served", "reproduces": "nothing", "needs": "a CPU", "policy": str(EMBEDDED_FOLDER),
         "profile": "embedded", "reward": "segscout", "seed": 3, "tasks": {"source": "emblems", "seed": 5, "n": 50},
-        "parity_alarm": 100.0, "sampler": {"urls": urls}, "trl": trl, "dtype": dtype,
+        "parity_alarm": 100.0, "sampler": {"urls": urls, "coalesce": coalesce}, "trl": trl, "dtype": dtype,
     }  # fmt: skip
     return GRPORecipe.model_validate(values)
 
@@ -60,9 +60,10 @@ def test_servers_sample_and_get_the_new_weights(tmp_path):
 def test_a_trainer_that_computes_in_16_bits_serves_16_bits(tmp_path):
     with token_server() as server:
         server.says = [answer_turn("It.", (0.1, 0.1, x, 0.4), (0.2, 0.2)) for x in (0.3, 0.5)]
-        once = recipe(server.url, dtype="bfloat16")
+        once = recipe(server.url, dtype="bfloat16", coalesce=True)
         once.trl["max_steps"] = 1
         run(once, tmp_path, device="cpu")
+        assert 2 in [request["sampling_params"]["n"] for request in server.requests]  # both of the group at once
     assert {weight.dtype for weight in read_weights(tmp_path / "served").values()} == {torch.bfloat16}
 
 

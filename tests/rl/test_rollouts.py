@@ -15,6 +15,7 @@ from graphs.context import Context
 from graphs.dialects.seg_research import absent_turn, search_turn
 from graphs.episode import run_episode
 from graphs.events import Event
+from graphs.nodes.sampling import STRIDE
 from graphs.policies.base import Completion
 from graphs.policies.replay import ReplayPolicy
 from graphs.profiles import get_profile
@@ -32,8 +33,8 @@ def test_an_episode_with_a_picture_too_many_is_refused_and_told(tiny_policy, mon
 
     async def invents(self, turns, images, **asked):
         done = await complete(self, turns, images, **asked)
-        # an episode has a thousand seeds, one for each turn
-        if asked["sampling"].seed // 1000 != 1000 or "<answer>" not in done.text:
+        # at every turn the seeds of two episodes are as far apart as the episodes' own
+        if (asked["sampling"].seed - 1000) % STRIDE or "<answer>" not in done.text:
             return done
         ids = (self._batching.chatml.image_pad, *done.token_ids)
         return Completion(done.text, "stop", done.prompt_tokens, len(ids), ids, (0.0, *done.logprobs))
