@@ -14,7 +14,6 @@ from graphs.context import Context
 from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
 from graphs.policies.base import Policy, Sampling
-from graphs.policies.loading import TOKENS
 from graphs.policies.openai import OpenAIPolicy
 from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from graphs.profiles import get_profile
@@ -140,10 +139,14 @@ async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask
 
 
 async def _open(share: Share) -> Policy:
-    if share.endpoint in (Endpoint.SCORED, Endpoint.TOGETHER):
-        together = share.endpoint is Endpoint.TOGETHER
-        return VLLMTokenPolicy(share.url, api_key=read_settings().secret(), logprobs=not together, coalesce=together)
-    return await open_policy(f"{share.url}/v1" if share.endpoint is Endpoint.CHAT else f"{TOKENS}{share.url}", None)
+    if share.endpoint is Endpoint.CHAT:
+        return await open_policy(f"{share.url}/v1", None)
+    return VLLMTokenPolicy(
+        share.url,
+        api_key=read_settings().secret(),
+        logprobs=share.endpoint is Endpoint.SCORED,
+        coalesce=share.endpoint is Endpoint.TOGETHER,
+    )
 
 
 async def _episode(task: TrainingTask, seed: int, policy: Policy, search: EmblemSearch) -> EpisodeResult:

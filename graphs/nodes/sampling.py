@@ -23,9 +23,9 @@ from tools.errors import PolicyError, boundary
 Next = Literal["search", "observe", "compare", "localize"]
 
 STRIDE = 1_327_217_909
-_TURNS = 1_000
 """Every turn samples with a seed of its own. At the same turn, episodes whose seeds follow on one another have seeds
 that do: a server can draw for all of them at once."""
+_TURNS = 1_000
 
 
 async def sample_turn(

@@ -83,7 +83,7 @@ class VLLMTokenPolicy:
         Raises PolicyError that names the server and the remedy, also if the server read another prompt than ours.
         """
         prompt = self._encode(turns)
-        choice = await self._sample(prompt, images, self._params(max_tokens, stop, sampling), sampling)
+        choice = await self._sample(prompt, images, self._params(max_tokens, stop, sampling), sampling.seed % 2**31)
         ids = self._until_stop(choice.token_ids, stop)
         text = cut_after(str(self._tokenizer.decode(ids[:-1] if ids[-1] in self._ends else ids)), stop)
         return Completion(
@@ -99,16 +99,13 @@ class VLLMTokenPolicy:
         """Close the connections of the running event loop."""
         await self._server.close()
 
-    async def _sample(
-        self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], sampling: Sampling
-    ) -> Sample:
+    async def _sample(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], seed: int) -> Sample:
         """Return a sample, if wished asked for together with those that other episodes want of the same prompt."""
 
         async def ask(first: int, count: int) -> Sequence[Sample]:
             return (await self._ask(prompt, images, {**params, "seed": first, "n": count})).choices
 
-        seed = sampling.seed % 2**31
-        if self._coalescer is None or sampling.temperature == 0.0:  # greedily, vLLM draws no two
+        if self._coalescer is None or params["temperature"] == 0.0:  # greedily, vLLM draws no two
             return (await ask(seed, 1))[0]
         shown = tuple(image.sha256 for image in prompt.images)
         return await self._coalescer.join((prompt.whole, shown, json.dumps(params)), seed, ask)
@@ -122,21 +119,20 @@ class VLLMTokenPolicy:
         two requests in five.
         """
         claim: Claim | None = None
-        brief = False
-        may_be_brief = True
-        lone = {**params, "max_tokens": 1, "n": 1}
+        brief: Mapping[str, Any] = {**params, "max_tokens": 1, "n": 1}
+        asked = params
 
         async def body() -> bytes:
-            nonlocal claim, brief
+            nonlocal claim, asked
             if claim is None:
                 claim = await self._pictures.claim([image.sha256 for image in prompt.images])
             refs = {image.sha256: image for image in prompt.images}
             pixels = await self._form.pixels([refs[name] for name in claim.carry], images) if claim.carry else {}
-            brief = may_be_brief and (claim.wanted or (bool(claim.carry) and params["n"] > 1))
-            return self._body(self._form.fields(prompt, pixels), lone if brief else params)
+            asked = brief if claim.wanted or (claim.carry and params["n"] > 1) else params
+            return self._body(self._form.fields(prompt, pixels), asked)
 
         def read(reply: bytes) -> Reply:
-            return read_reply(reply, scored=self._scored, samples=1 if brief else params["n"])
+            return read_reply(reply, scored=self._scored, samples=asked["n"])
 
         def mend(error: Exception) -> bool:
             nonlocal claim
@@ -153,10 +149,9 @@ class VLLMTokenPolicy:
                 self._check_prompt(prompt, reply)
                 if claim is not None:
                     claim.settle(True)
-                if not brief:
+                if asked is params:
                     return reply
-                claim = None
-                may_be_brief = False  # a server that loses them at once would be asked for ever
+                claim, brief = None, params  # once: a server that loses pictures at once would be asked for ever
         finally:
             if claim is not None:
                 claim.settle(False)
