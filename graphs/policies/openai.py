@@ -16,7 +16,7 @@ from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.loading import without_credentials
 from graphs.policies.openai_fields import refused_field, without_fields
-from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
+from graphs.policies.openai_messages import ImageFormat, PictureCache, rename_pictures, to_messages
 from graphs.policies.openai_replies import (
     UnusableReplyError,
     read_completion,
@@ -179,6 +179,8 @@ class OpenAIPolicy:
                     )
                     raise told from error
                 await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
+                if self._vllm and isinstance(error, openai.InternalServerError):
+                    request = {**request, "messages": rename_pictures(request["messages"], attempt + 1)}
             attempt += 1
 
     async def _served_now(self) -> list[str]:

@@ -1,7 +1,8 @@
 """Conversations as chat messages, pictures as data URIs; each picture of an episode is encoded once."""
 
 import base64
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -61,6 +62,27 @@ def to_messages(turns: Sequence[Turn], images: ImageStore, cache: PictureCache) 
         else:
             messages.append({"role": turn.role, "content": _content(turn, images, cache)})
     return messages
+
+
+def rename_pictures(messages: Sequence[Mapping[str, Any]], attempt: int) -> list[dict[str, Any]]:
+    """Name the pictures of messages as on no earlier attempt, for vLLM.
+
+    It takes a picture for the one that its engine has under that name, by default a hash of the picture. If the engine
+    has lost it (it broke a request off, or holds fewer than it is shown) every request that shows it fails.
+    """
+
+    def named(part: Mapping[str, Any]) -> dict[str, Any]:
+        if part["type"] != "image_url":
+            return dict(part)
+        digest = hashlib.sha256(part["image_url"]["url"].encode()).hexdigest()
+        return {**part, "uuid": f"{digest}.{attempt}"}
+
+    return [
+        {**message, "content": [named(part) for part in message["content"]]}
+        if isinstance(message.get("content"), list)
+        else dict(message)
+        for message in messages
+    ]
 
 
 def _content(turn: Turn, images: ImageStore, cache: PictureCache) -> list[dict[str, Any]]:

@@ -109,7 +109,8 @@ class VLLMServer:
     ) -> _T:
         """Post to `path` and read the reply, again after faults that may pass or that `mend` has mended.
 
-        `make_body` is called for each try. Raises PolicyError that names the server and the remedy.
+        `make_body` is called for each try; the first after a mended fault comes at once. Raises PolicyError that names
+        the server and the remedy.
         """
         attempt = 0
         while True:
@@ -120,7 +121,8 @@ class VLLMServer:
                 mended = mend(error)
                 if attempt >= self._retries or not (mended or may_pass(error)):
                     raise self.explain(error) from error
-                await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
+                if attempt or not mended:
+                    await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
             attempt += 1
 
     def explain(self, error: Exception) -> PolicyError:

@@ -5,6 +5,7 @@ The server continues exactly the ids that training reads, and says which ids it 
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from graphs.policies.vllm_replies import BrokenOffError, Reply, Sample, read_rep
 from graphs.policies.vllm_server import VLLMServer
 from tools.errors import InputError, PolicyError, boundary
 from tools.image_store import ImageStore
+
+_log = logging.getLogger(__name__)
 
 GENERATE = "/inference/v1/generate"
 _NEVER = -100
@@ -68,6 +71,7 @@ class VLLMTokenPolicy:
         self._stopping = cache(self._find_stopping)
         self._form = choose_form(served.version, Renderer(self._server, self._model, self.chatml, patch))
         self._pictures = Holdings()
+        self._thrashes = False
         self._coalescer = Coalescer[Sample]() if coalesce else None
 
     @property
@@ -116,32 +120,42 @@ class VLLMTokenPolicy:
         Where others wait for those, a request for one token goes before, so that they need not wait long; also where
         several samples are wanted, since vLLM hands the pictures on with each. The server keeps what it computed for
         the prompt, so that costs little more than the way there and back; but where nobody shares pictures it would be
-        two requests in five.
+        two requests in five. A server that has lost what it needs a second time holds less than is shown at once: it
+        gets the pictures together with the request.
         """
         claim: Claim | None = None
+        losses = 0
         brief: Mapping[str, Any] = {**params, "max_tokens": 1, "n": 1}
         asked = params
 
         async def body() -> bytes:
             nonlocal claim, asked
             if claim is None:
-                claim = await self._pictures.claim([image.sha256 for image in prompt.images])
+                shown = [image.sha256 for image in prompt.images]
+                claim = await self._pictures.claim(shown) if losses < 2 else self._pictures.claim_apart(shown)
             refs = {image.sha256: image for image in prompt.images}
             pixels = await self._form.pixels([refs[name] for name in claim.carry], images) if claim.carry else {}
-            asked = brief if claim.wanted or (claim.carry and params["n"] > 1) else params
-            return self._body(self._form.fields(prompt, pixels), asked)
+            asked = brief if losses < 2 and (claim.wanted or (claim.carry and params["n"] > 1)) else params
+            return self._body(self._form.fields(prompt, pixels, claim.name), asked)
 
         def read(reply: bytes) -> Reply:
             return read_reply(reply, scored=self._scored, samples=asked["n"])
 
         def mend(error: Exception) -> bool:
-            nonlocal claim
-            lost = claim is not None and bool(claim.places) and _may_have_lost_pictures(error)
-            if claim is not None and lost:
-                claim.settle(False)
-                self._pictures.forget(claim.places)
-                claim = None
-            return lost
+            nonlocal claim, losses
+            if claim is None or not claim.places or not _may_have_lost_pictures(error):
+                return False
+            claim.settle(False)
+            self._pictures.forget(claim.places)
+            claim, losses = None, losses + 1
+            if losses == 2 and not self._thrashes:
+                self._thrashes = True
+                _log.warning(
+                    "%s holds fewer pictures than are shown at once, so that they travel with every turn; "
+                    "give it more room with --mm-processor-cache-gb.",
+                    self._server.endpoint,
+                )
+            return True
 
         try:
             while True:

@@ -210,6 +210,27 @@ async def test_a_failing_server_is_tried_again(server: ChatServer) -> None:
     assert "CUDA out of memory" in await failure(policy(server))
 
 
+@pytest.mark.parametrize(("owner", "named"), [("vllm", True), ("openai", False)])
+async def test_after_a_fault_vllm_gets_its_pictures_under_other_names(
+    server: ChatServer, owner: str, named: bool
+) -> None:
+    """Its engine may have lost one that its HTTP process believes it holds, and then never takes it up again."""
+    server.models = models("small", owner=owner)
+    server.answers = [error(500, "internal error"), error(500, "internal error"), said("hello")]
+    images = ImageStore()
+    refs = [ImageRef(images.put(np.full((32, 64, 3), value, np.uint8)), 64, 32) for value in (1, 2, 1)]
+    turn = Turn("user", (Text("see"), *refs))
+    assert (await ask(policy(server), turn, images=images)).text == "hello"
+    sent = [request["messages"][0]["content"] for request in server.requests]
+    names = [[part.pop("uuid", "") for part in content[1:]] for content in sent]
+    assert sent[0] == sent[1] == sent[2]
+    assert names[0] == ["", "", ""]
+    for again in names[1:]:
+        assert again[0] == again[2]
+        assert len({again[0], again[1], ""}) == (3 if named else 1)
+    assert set(names[1]).isdisjoint(names[2]) == named
+
+
 async def test_a_bad_request_is_quoted_and_not_repeated(server: ChatServer) -> None:
     server.answers = [error(400, "maximum context length is 4096 tokens")]
     assert "maximum context length" in await failure(policy(server))

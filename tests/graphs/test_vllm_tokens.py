@@ -265,6 +265,36 @@ async def test_lost_pictures_are_sent_again(server: TokenServer, version: str) -
     assert server.carried == 4
 
 
+@pytest.mark.parametrize("version", ["0.25.1", "0.31.0"])
+async def test_what_came_with_a_lost_picture_is_sent_again(server: TokenServer, version: str) -> None:
+    """Such a request is broken off, but the server believes that it holds the pictures that came with it."""
+    server.version = version
+    images = ImageStore()
+    asked = policy(server)
+    await ask(asked, shown(images, 32), images=images)
+    server.held.clear()
+    texts = await asyncio.gather(*(ask(asked, shown(images, 32, 64, 96), images=images) for _ in range(4)))
+    texts += [await ask(asked, shown(images, 32, 64, 96, 128), images=images)]
+    assert {completion.text for completion in texts} == {"hello"}
+
+
+@pytest.mark.parametrize("coalesce", [True, False])
+async def test_a_server_with_room_for_less_than_is_shown_gets_pictures_with_each_turn(
+    server: TokenServer, coalesce: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.room = 0
+    asked = policy(server, coalesce=coalesce)
+    stores = [ImageStore() for _ in range(2)]
+    turns = [shown(stores[0], 32, 64), shown(stores[1], 96, 128)]
+    for _ in range(2):
+        told = await asyncio.gather(
+            *(ask(asked, turn, images=images) for turn, images in [*zip(turns, stores, strict=True)] * 4)
+        )
+        assert {completion.text for completion in told} == {"hello"}
+    assert caplog.text.count("--mm-processor-cache-gb") <= 1
+    assert coalesce or "--mm-processor-cache-gb" in caplog.text
+
+
 async def test_a_server_that_keeps_no_picture_is_told_of(server: TokenServer) -> None:
     images = ImageStore()
     server.says = [tokens([], finish="error")]
@@ -326,6 +356,22 @@ async def test_all_who_waited_for_a_carrier_that_failed_carry_at_once() -> None:
     for claim in claims:
         claim.settle(True)
     assert (await late).carry == []
+
+
+async def test_what_was_lost_gets_another_name() -> None:
+    held = Holdings()
+    first = await held.claim(["a"])
+    first.settle(True)
+    held.forget(first.places)
+    held.forget(first.places)  # by another who missed it: it is lost once
+    second = await held.claim(["a"])
+    second.settle(True)
+    assert (await held.claim(["a"])).name("a") == second.name("a")
+    others = [Holdings().claim_apart(["a"]), held.claim_apart(["a"]), held.claim_apart(["a"])]
+    assert [other.carry for other in others] == [["a"]] * 3
+    names = {claim.name("a") for claim in (first, second, *others)}
+    assert "a" in names
+    assert len(names) == 5
 
 
 async def test_pictures_used_last_are_remembered() -> None:
