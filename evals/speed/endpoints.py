@@ -5,7 +5,8 @@ beside a server of the embedded policy. Nothing is cut, so that policy and serve
 picture with every turn, tokens send it once; `scored` are tokens with their log-probabilities, as training asks for
 them; `together` are tokens, a group's turns in one request while they agree. With `--group 8` eight episodes share a
 clip, as in training; `--group 1` gives every episode a clip of its own. Clips are drawn before the clock starts; ask
-again with a higher `--first`, or the server has seen them.
+again with a higher `--first`, or the server has seen them. How fast a machine is changes within minutes: `--rounds 3`
+asks all three times, in turn.
 """
 
 import json
@@ -13,6 +14,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import product
 from typing import Annotated, Any
 
 import typer
@@ -32,22 +34,32 @@ def compare(
     concurrencies: Sequence[int],
     endpoints: Sequence[Endpoint],
     processes: int,
+    rounds: int = 1,
     first: int = 0,
 ) -> list[dict[str, Any]]:
-    """Measure each endpoint at each concurrency, each on clips of its own, from clip `first` on.
+    """Measure each endpoint at each concurrency, each on clips of its own, from clip `first` on, `rounds` times.
 
     Raises InputError if there are more processes than clips or places, PolicyError if the server cannot be asked.
     """
     spans = range(first, first + 1_000_000, clips + processes * WARM_UP)
-    cases = [(endpoint, concurrency) for endpoint in endpoints for concurrency in concurrencies]
-    rounds = [
+    cases = [*product(range(rounds), concurrencies, endpoints)]
+    wanted = [
         share_out(Share(url, endpoint, start, clips, group, concurrency), processes)
-        for start, (endpoint, concurrency) in zip(spans, cases, strict=False)
+        for start, (_, concurrency, endpoint) in zip(spans, cases, strict=False)
     ]
     spawn = multiprocessing.get_context("spawn")
     gate = Gate(spawn.Semaphore(0), spawn.Event())
     with ProcessPoolExecutor(processes, spawn, initializer=join, initargs=(gate,)) as pool:
-        return [_measure(pool, gate, shares) for shares in rounds]
+        rows = [_measure(pool, gate, shares) for shares in wanted]
+    speeds = {case: row["episodes_per_second"] for case, row in zip(cases, rows, strict=True)}
+    return [
+        {"round": case[0], **row, "times_chat": _times(speeds[case], speeds.get((*case[:2], Endpoint.CHAT)))}
+        for case, row in zip(cases, rows, strict=True)
+    ]
+
+
+def _times(one: float, base: float | None) -> float | None:
+    return round(one / base, 2) if base else None
 
 
 def _measure(pool: ProcessPoolExecutor, gate: Gate, shares: Sequence[Share]) -> dict[str, Any]:
@@ -104,6 +116,7 @@ def main(
     concurrency: Annotated[list[int] | None, typer.Option(help="Episodes under way at once; may be repeated.")] = None,
     endpoint: Annotated[list[Endpoint] | None, typer.Option(help="May be repeated; default: all.")] = None,
     processes: Annotated[int, typer.Option(help="Processes that play, each its share of the clips.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is measured, in turn.")] = 1,
     first: Annotated[int, typer.Option(help="The first clip.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -116,6 +129,7 @@ def main(
             concurrencies=concurrency or [16, 64, 256],
             endpoints=endpoint or list(Endpoint),
             processes=processes,
+            rounds=rounds,
             first=first,
         )
     except SegscoutError as error:
@@ -124,12 +138,24 @@ def main(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    columns = ("endpoint", "at once", "episodes/s", "turns", "HTTP", "client ms", "API ms", "plan s", "reason s")
+    columns = (
+        "endpoint",
+        "at once",
+        "episodes/s",
+        "x chat",
+        "turns",
+        "HTTP",
+        "client ms",
+        "API ms",
+        "plan s",
+        "reason s",
+    )
     table = Table(*columns)
     for row in rows:
         nodes, server = row["node_seconds"], row["server"]
         table.add_row(
-            row["endpoint"], str(row["concurrency"]), str(row["episodes_per_second"]), str(row["turns"]),
+            row["endpoint"], str(row["concurrency"]), str(row["episodes_per_second"]),
+            str(row["times_chat"] or ""), str(row["turns"]),
             str(server.get("http_requests", "")),
             f"{1000 * row['client_seconds']:.1f}", f"{1000 * server.get('api_cpu', float('nan')):.1f}",
             f"{nodes['plan']:.3f}", f"{nodes['reason']:.3f}",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -67,7 +68,7 @@ def test_a_server_that_counts_nothing_is_none_the_worse(monkeypatch: pytest.Monk
 
 @pytest.mark.slow
 async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = iter([{"api_cpu": 1.0}, {"api_cpu": 4.0, "new": 1.0}, {}, {"api_cpu": 9.0}])
+    counted = iter([{"api_cpu": 1.0}, {"api_cpu": 4.0, "new": 1.0}, *[{}, {"api_cpu": 9.0}] * 3])
     monkeypatch.setattr(endpoints, "read_counters", lambda _: next(counted))
     async with stub_endpoint(0.01) as url:
         rows = await asyncio.to_thread(
@@ -78,18 +79,40 @@ async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.Mo
             concurrencies=[4, 2],
             endpoints=[Endpoint.CHAT],
             processes=2,
+            rounds=2,
             first=5,
         )
     json.dumps(rows)
-    assert [(row["episodes"], row["concurrency"], row["processes"]) for row in rows] == [(6, 4, 2), (6, 2, 2)]
-    assert [row["first"] for row in rows] == [5, 5 + 3 + 2 * WARM_UP]
-    assert [row["server"] for row in rows] == [{"api_cpu": 0.5}, {}]  # three seconds of six episodes
+    assert [(row["round"], row["concurrency"]) for row in rows] == [(0, 4), (0, 2), (1, 4), (1, 2)]
+    assert [row["first"] for row in rows] == [5 + turn * (3 + 2 * WARM_UP) for turn in range(4)]
+    assert [row["server"] for row in rows] == [{"api_cpu": 0.5}, {}, {}, {}]  # three seconds of six episodes
     for row in rows:
+        assert (row["episodes"], row["processes"], row["times_chat"]) == (6, 2, 1.0)
         assert sum(row["endings"].values()) == 6
         assert row["turns"] == 2  # the stub looks closer once and answers
         assert row["episodes_per_second"] > 0
         assert row["node_seconds"]["plan"] > 0
         assert row["node_seconds"]["reason"] > 0
+
+
+def test_endpoints_are_compared_with_chat_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody plays: the first measurement says one episode a second, the second two."""
+    said = iter(range(1, 100))
+    asked: list[Share] = []
+
+    def measure(_: object, __: object, shares: list[Share]) -> dict[str, object]:
+        asked.extend(shares)
+        return {"endpoint": shares[0].endpoint.value, "episodes_per_second": float(next(said))}
+
+    monkeypatch.setattr(endpoints, "_measure", measure)
+    played: dict[str, Any] = {"clips": 3, "group": 2, "processes": 1}
+    rows = compare("", concurrencies=[4, 8], endpoints=[Endpoint.TOKENS, Endpoint.CHAT], rounds=2, **played)
+    assert [row["times_chat"] for row in rows] == [0.5, 1.0, 0.75, 1.0, 0.83, 1.0, 0.88, 1.0]
+    assert [share.concurrency for share in asked] == [4, 4, 8, 8] * 2
+    spans = [range(share.first, share.first + share.clips + WARM_UP) for share in asked]
+    assert sum(map(len, spans)) == len(set().union(*spans))
+    (alone,) = compare("", concurrencies=[4], endpoints=[Endpoint.TOKENS], **played)
+    assert alone["times_chat"] is None
 
 
 @pytest.mark.slow
