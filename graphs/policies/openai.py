@@ -5,9 +5,10 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import openai
@@ -16,7 +17,7 @@ from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.loading import without_credentials
 from graphs.policies.openai_fields import refused_field, without_fields
-from graphs.policies.openai_messages import ImageFormat, PictureCache, rename_pictures, to_messages
+from graphs.policies.openai_messages import ImageFormat, PictureCache, to_messages
 from graphs.policies.openai_replies import (
     UnusableReplyError,
     read_completion,
@@ -78,9 +79,9 @@ class OpenAIPolicy:
         tools = sampling.tools
         if tools is not None:
             stop = ()  # calls end where the endpoint says so
+        render = to_messages if tools is None else to_tool_messages
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": await self._messages(turns, images, to_messages if tools is None else to_tool_messages),
             "max_tokens": max_tokens,
             "stop": list(stop) or openai.omit,
             "temperature": sampling.temperature,
@@ -92,26 +93,35 @@ class OpenAIPolicy:
                 "include_stop_str_in_output": True,
                 "skip_special_tokens": self._skip_special_tokens,
             }
+
+        async def ask(fields: Mapping[str, Any]) -> Completion:
+            return await self._ask(fields, lambda: self._messages(turns, images, render), stop)
+
         if tools is not None:
-            return await self._ask_best({**request, **offer(tools)}, force(tools) if tools.forced else {}, stop)
+            return await self._ask_best(ask, {**request, **offer(tools)}, force(tools) if tools.forced else {})
         if sampling.schema is None:
-            return await self._ask(request, stop)
+            return await ask(request)
         structure = {"name": "answer", "schema": dict(sampling.schema), "strict": True}
         return await self._ask_best(
-            request, {"response_format": {"type": "json_schema", "json_schema": structure}}, stop
+            ask, request, {"response_format": {"type": "json_schema", "json_schema": structure}}
         )
 
-    async def _ask_best(self, request: dict[str, Any], wish: Mapping[str, Any], stop: Sequence[str]) -> Completion:
+    async def _ask_best(
+        self,
+        ask: Callable[[Mapping[str, Any]], Awaitable[Completion]],
+        request: Mapping[str, Any],
+        wish: Mapping[str, Any],
+    ) -> Completion:
         """Ask with fields that not every endpoint knows; without them once they were refused."""
         if self._refused.issuperset(wish):
-            return await self._ask(request, stop)
+            return await ask(request)
         try:
-            return await self._ask({**request, **wish}, stop)
+            return await ask({**request, **wish})
         except PolicyError as error:
             if not isinstance(error.__cause__, openai.BadRequestError | openai.UnprocessableEntityError):
                 raise
             # If the refusal was for another reason, this one is refused alike.
-            completion = await self._ask(request, stop)
+            completion = await ask(request)
             self._refused |= wish.keys()
             return completion
 
@@ -159,10 +169,14 @@ class OpenAIPolicy:
             self._model = self._served[0]
         self._known = True
 
-    async def _ask(self, request: dict[str, Any], stop: Sequence[str]) -> Completion:
-        """Send the request, again after faults that may pass."""
+    async def _ask(
+        self, fields: Mapping[str, Any], render: Callable[[], Awaitable[list[dict[str, Any]]]], stop: Sequence[str]
+    ) -> Completion:
+        """Send the request with the rendered conversation, again after faults that may pass."""
         attempt = 0
         while True:
+            mark = self._pictures.mark
+            request = {**fields, "messages": await render()}
             try:
                 reply = await self._client().chat.completions.with_raw_response.create(
                     **without_fields(request, self._refused)
@@ -178,10 +192,19 @@ class OpenAIPolicy:
                         error, self._endpoint, self._model, served, key=self._secret, tools="tools" in request
                     )
                     raise told from error
+                if self._may_have_lost_pictures(error, request) and self._pictures.mark == mark:
+                    self._pictures.mark = uuid4().hex[:8]
                 await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
-                if self._vllm and isinstance(error, openai.InternalServerError):
-                    request = {**request, "messages": rename_pictures(request["messages"], attempt + 1)}
             attempt += 1
+
+    def _may_have_lost_pictures(self, error: Exception, request: Mapping[str, Any]) -> bool:
+        """Tell whether vLLM may take pictures for ones that its engine holds, and that does not.
+
+        Then every request fails that shows them under those names (multimodal/cache.py of 0.25.1; it mends that itself
+        in 0.33).
+        """
+        shows = any(isinstance(message.get("content"), list) for message in request["messages"])
+        return self._vllm and shows and isinstance(error, openai.APIStatusError) and error.status_code == 500
 
     async def _served_now(self) -> list[str]:
         try:

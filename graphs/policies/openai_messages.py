@@ -1,8 +1,7 @@
 """Conversations as chat messages, pictures as data URIs; each picture of an episode is encoded once."""
 
 import base64
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -24,9 +23,13 @@ def data_uri(image: Image, image_format: ImageFormat) -> str:
 
 
 class PictureCache:
-    """Data URIs of the pictures in each image store, for as long as that lives; safe across threads and event loops."""
+    """Data URIs of the pictures in each image store, for as long as that lives; safe across threads and event loops.
+
+    `mark` is part of their names, if a server is to call them by names of ours.
+    """
 
     def __init__(self, image_format: ImageFormat = "png") -> None:
+        self.mark = ""
         self._format = image_format
         self._uris: WeakKeyDictionary[ImageStore, dict[str, str]] = WeakKeyDictionary()
         self._lock = Lock()
@@ -64,32 +67,12 @@ def to_messages(turns: Sequence[Turn], images: ImageStore, cache: PictureCache) 
     return messages
 
 
-def rename_pictures(messages: Sequence[Mapping[str, Any]], attempt: int) -> list[dict[str, Any]]:
-    """Name the pictures of messages as on no earlier attempt, for vLLM.
-
-    It takes a picture for the one that its engine has under that name, by default a hash of the picture. If the engine
-    has lost it (it broke a request off, or holds fewer than it is shown) every request that shows it fails.
-    """
-
-    def named(part: Mapping[str, Any]) -> dict[str, Any]:
-        if part["type"] != "image_url":
-            return dict(part)
-        digest = hashlib.sha256(part["image_url"]["url"].encode()).hexdigest()
-        return {**part, "uuid": f"{digest}.{attempt}"}
-
-    return [
-        {**message, "content": [named(part) for part in message["content"]]}
-        if isinstance(message.get("content"), list)
-        else dict(message)
-        for message in messages
-    ]
-
-
 def _content(turn: Turn, images: ImageStore, cache: PictureCache) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     for part in turn.parts:
         if isinstance(part, ImageRef):
-            content.append({"type": "image_url", "image_url": {"url": cache.get(part, images)}})
+            name = {"uuid": f"{part.sha256}.{cache.mark}"} if cache.mark else {}
+            content.append({"type": "image_url", "image_url": {"url": cache.get(part, images)}, **name})
         elif content and content[-1]["type"] == "text":
             content[-1]["text"] += part.text
         else:

@@ -1,12 +1,12 @@
 """How pictures travel with token ids: two forms of vLLM's `POST /inference/v1/generate`.
 
 Checked against the source of vLLM 0.25.1, and of `content_parts` as it was merged for 0.30; only the first has been
-read whole. In both, pictures have names: all that vLLM asks is that different pictures' names differ.
+read whole. In both, a picture is named by its sha256: all that vLLM asks is that different pictures' names differ.
 """
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from graphs.conversation import ImageRef
@@ -19,8 +19,6 @@ _PARTS_SINCE = (0, 30)
 
 Pixels = Mapping[str, bytes]
 """What of pictures travels, by sha256: characters that need no escape in JSON. Megabytes: copied once, never parsed."""
-Name = Callable[[str], str]
-"""What the server calls a picture of a sha256."""
 
 
 class Form(Protocol):
@@ -30,7 +28,7 @@ class Form(Protocol):
         """Make what of pictures must travel; PolicyError if the server makes other image tokens of them than we do."""
         ...
 
-    def fields(self, prompt: Prompt, pixels: Pixels, name: Name) -> list[bytes]:
+    def fields(self, prompt: Prompt, pixels: Pixels) -> list[bytes]:
         """Return fields of a JSON object, in pieces; pictures without pixels are named only."""
         ...
 
@@ -49,16 +47,16 @@ class Features:
         """Process pictures."""
         return await self._renderer.process(refs, images)
 
-    def fields(self, prompt: Prompt, pixels: Pixels, name: Name) -> list[bytes]:
+    def fields(self, prompt: Prompt, pixels: Pixels) -> list[bytes]:
         """Return `token_ids` with image runs expanded, and `features`."""
         pieces = [b'"token_ids":[', prompt.whole.encode(), b"]"]
         if prompt.spans:
-            shown = [span.image.sha256 for span in prompt.spans]
+            names = [span.image.sha256 for span in prompt.spans]
             places = [{"offset": span.offset, "length": span.length} for span in prompt.spans]
-            told = {"mm_hashes": {"image": [name(sha256) for sha256 in shown]}, "mm_placeholders": {"image": places}}
+            told = {"mm_hashes": {"image": names}, "mm_placeholders": {"image": places}}
             pieces += [b',"features":{', _members(told), b',"kwargs_data":{"image":[']
-            for sha256 in shown:
-                pieces += [b'"', pixels[sha256], b'"', b","] if sha256 in pixels else [b"null", b","]
+            for name in names:
+                pieces += [b'"', pixels[name], b'"', b","] if name in pixels else [b"null", b","]
             pieces[-1] = b"]}}"
         return pieces
 
@@ -75,14 +73,14 @@ class ContentParts:
         """Encode pictures as data URIs."""
         return await asyncio.to_thread(_uris, {ref.sha256: images.get(ref.sha256) for ref in refs})
 
-    def fields(self, prompt: Prompt, pixels: Pixels, name: Name) -> list[bytes]:
+    def fields(self, prompt: Prompt, pixels: Pixels) -> list[bytes]:
         """Return `token_ids` with one image token for each picture, and `content_parts`."""
         pieces = [b'"return_token_ids":true,"token_ids":[', prompt.folded.encode(), b"]"]
         if prompt.images:
             pieces.append(b',"content_parts":[')
-            for sha256 in (image.sha256 for image in prompt.images):
-                url = [b',"url":"', pixels[sha256], b'"'] if sha256 in pixels else []
-                pieces += [b"{", _members({"type": "image_url", "uuid": name(sha256)}), *url, b"}", b","]
+            for name in (image.sha256 for image in prompt.images):
+                url = [b',"url":"', pixels[name], b'"'] if name in pixels else []
+                pieces += [b"{", _members({"type": "image_url", "uuid": name}), *url, b"}", b","]
             pieces[-1] = b"]"
         return pieces
 

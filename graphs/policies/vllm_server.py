@@ -109,8 +109,8 @@ class VLLMServer:
     ) -> _T:
         """Post to `path` and read the reply, again after faults that may pass or that `mend` has mended.
 
-        `make_body` is called for each try; the first after a mended fault comes at once. Raises PolicyError that names
-        the server and the remedy.
+        `make_body` is called for each try; the first after the server broke a request off and that was mended comes at
+        once. Raises PolicyError that names the server and the remedy.
         """
         attempt = 0
         while True:
@@ -121,7 +121,7 @@ class VLLMServer:
                 mended = mend(error)
                 if attempt >= self._retries or not (mended or may_pass(error)):
                     raise self.explain(error) from error
-                if attempt or not mended:
+                if attempt or not mended or isinstance(error, openai.APIStatusError):
                     await asyncio.sleep(seconds_to_wait(error, self._pause, attempt))
             attempt += 1
 

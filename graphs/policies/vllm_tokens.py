@@ -33,6 +33,8 @@ GENERATE = "/inference/v1/generate"
 _NEVER = -100
 _FINAL_ONLY = 2
 """vLLM's RequestOutputKind: nothing is wanted before the end."""
+_APART = 100
+"""Requests that carry their pictures themselves once a server has turned out to hold too few."""
 
 
 class VLLMTokenPolicy:
@@ -71,7 +73,7 @@ class VLLMTokenPolicy:
         self._stopping = cache(self._find_stopping)
         self._form = choose_form(served.version, Renderer(self._server, self._model, self.chatml, patch))
         self._pictures = Holdings()
-        self._thrashes = False
+        self._apart = 0
         self._coalescer = Coalescer[Sample]() if coalesce else None
 
     @property
@@ -120,11 +122,13 @@ class VLLMTokenPolicy:
         Where others wait for those, a request for one token goes before, so that they need not wait long; also where
         several samples are wanted, since vLLM hands the pictures on with each. The server keeps what it computed for
         the prompt, so that costs little more than the way there and back; but where nobody shares pictures it would be
-        two requests in five. A server that has lost what it needs a second time holds less than is shown at once: it
-        gets the pictures together with the request.
+        two requests in five. A server that has lost them twice holds less than is shown at once: this request and the
+        next `_APART` bring their own.
         """
         claim: Claim | None = None
         losses = 0
+        apart = bool(prompt.images) and self._apart > 0
+        self._apart -= apart
         brief: Mapping[str, Any] = {**params, "max_tokens": 1, "n": 1}
         asked = params
 
@@ -132,29 +136,25 @@ class VLLMTokenPolicy:
             nonlocal claim, asked
             if claim is None:
                 shown = [image.sha256 for image in prompt.images]
-                claim = await self._pictures.claim(shown) if losses < 2 else self._pictures.claim_apart(shown)
+                claim = self._pictures.claim_apart(shown) if apart else await self._pictures.claim(shown)
             refs = {image.sha256: image for image in prompt.images}
             pixels = await self._form.pixels([refs[name] for name in claim.carry], images) if claim.carry else {}
-            asked = brief if losses < 2 and (claim.wanted or (claim.carry and params["n"] > 1)) else params
-            return self._body(self._form.fields(prompt, pixels, claim.name), asked)
+            asked = brief if not apart and (claim.wanted or (claim.carry and params["n"] > 1)) else params
+            return self._body(self._form.fields(prompt, pixels), asked)
 
         def read(reply: bytes) -> Reply:
             return read_reply(reply, scored=self._scored, samples=asked["n"])
 
         def mend(error: Exception) -> bool:
-            nonlocal claim, losses
+            nonlocal claim, losses, apart
             if claim is None or not claim.places or not _may_have_lost_pictures(error):
                 return False
             claim.settle(False)
             self._pictures.forget(claim.places)
             claim, losses = None, losses + 1
-            if losses == 2 and not self._thrashes:
-                self._thrashes = True
-                _log.warning(
-                    "%s holds fewer pictures than are shown at once, so that they travel with every turn; "
-                    "give it more room with --mm-processor-cache-gb.",
-                    self._server.endpoint,
-                )
+            if losses == 2 and not apart:
+                apart = True
+                self._carry_apart()
             return True
 
         try:
@@ -169,6 +169,15 @@ class VLLMTokenPolicy:
         finally:
             if claim is not None:
                 claim.settle(False)
+
+    def _carry_apart(self) -> None:
+        if not self._apart:
+            _log.warning(
+                "%s has lost pictures twice in a row, so they travel with each request for a while; if it holds too "
+                "few, give it more room with --mm-processor-cache-gb.",
+                self._server.endpoint,
+            )
+        self._apart = _APART
 
     def _params(self, max_tokens: int, stop: Sequence[str], sampling: Sampling) -> dict[str, Any]:
         return {

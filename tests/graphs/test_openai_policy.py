@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -210,25 +211,54 @@ async def test_a_failing_server_is_tried_again(server: ChatServer) -> None:
     assert "CUDA out of memory" in await failure(policy(server))
 
 
-@pytest.mark.parametrize(("owner", "named"), [("vllm", True), ("openai", False)])
-async def test_after_a_fault_vllm_gets_its_pictures_under_other_names(
-    server: ChatServer, owner: str, named: bool
-) -> None:
-    """Its engine may have lost one that its HTTP process believes it holds, and then never takes it up again."""
-    server.models = models("small", owner=owner)
+def names(request: dict[str, Any]) -> list[str]:
+    """What each picture of the first message is called."""
+    return [part.get("uuid", "") for part in request["messages"][0]["content"] if part["type"] == "image_url"]
+
+
+def pictures(images: ImageStore, *values: int) -> Turn:
+    refs = [ImageRef(images.put(np.full((32, 64, 3), value, np.uint8)), 64, 32) for value in values]
+    return Turn("user", (Text("see"), *refs))
+
+
+async def test_vllm_gets_pictures_that_it_may_have_lost_under_other_names(server: ChatServer) -> None:
+    """Its HTTP process may believe for ever that its engine holds one, and send it none under that name."""
+    images, asked = ImageStore(), policy(server)
     server.answers = [error(500, "internal error"), error(500, "internal error"), said("hello")]
+    for shown in ((1, 2, 1), (1, 2, 1, 3)):  # what was lost once is not asked for again at the next turn
+        assert (await ask(asked, pictures(images, *shown), images=images)).text == "hello"
+    first, again, third, later = map(names, server.requests)
+    assert first == [""] * 3
+    assert later[:3] == third
+    for each in (again, third, later):
+        assert each[0] == each[2] != each[1]
+        assert all(each)
+    assert set(again).isdisjoint(third)
+
+
+async def test_episodes_that_lose_the_same_picture_rename_it_once(server: ChatServer) -> None:
+    images, asked = ImageStore(), policy(server)
+    server.answers = [*[error(500, "internal error")] * 4, said("hello")]
+    turn = pictures(images, 1)
+    await asyncio.gather(*(ask(asked, turn, images=images) for _ in range(4)))
+    assert len({name for request in server.requests for name in names(request)} - {""}) <= 2
+
+
+@pytest.mark.parametrize(("owner", "status"), [("openai", 500), ("vllm", 503), ("vllm", 429)])
+async def test_other_faults_rename_nothing(server: ChatServer, owner: str, status: int) -> None:
+    server.models = models("small", owner=owner)
+    server.answers = [error(status, "not now"), said("hello")]
     images = ImageStore()
-    refs = [ImageRef(images.put(np.full((32, 64, 3), value, np.uint8)), 64, 32) for value in (1, 2, 1)]
-    turn = Turn("user", (Text("see"), *refs))
-    assert (await ask(policy(server), turn, images=images)).text == "hello"
-    sent = [request["messages"][0]["content"] for request in server.requests]
-    names = [[part.pop("uuid", "") for part in content[1:]] for content in sent]
-    assert sent[0] == sent[1] == sent[2]
-    assert names[0] == ["", "", ""]
-    for again in names[1:]:
-        assert again[0] == again[2]
-        assert len({again[0], again[1], ""}) == (3 if named else 1)
-    assert set(names[1]).isdisjoint(names[2]) == named
+    await ask(policy(server), pictures(images, 1), images=images)
+    assert list(map(names, server.requests)) == [[""], [""]]
+
+
+async def test_a_fault_without_pictures_renames_nothing(server: ChatServer) -> None:
+    server.answers = [error(500, "internal error"), said("hello")]
+    images, asked = ImageStore(), policy(server)
+    await ask(asked)
+    await ask(asked, pictures(images, 1), images=images)
+    assert names(server.requests[-1]) == [""]
 
 
 async def test_a_bad_request_is_quoted_and_not_repeated(server: ChatServer) -> None:

@@ -18,7 +18,7 @@ from graphs.conversation import ImageRef, Text, Turn
 from graphs.dialects.seg_research import answer_turn, keyframe_turn
 from graphs.endings import Ending
 from graphs.episode import Task, run_episode
-from graphs.policies import vllm_molds, vllm_renderer
+from graphs.policies import vllm_molds, vllm_renderer, vllm_tokens
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.coalescing import Coalescer
 from graphs.policies.loading import EMBEDDED_FOLDER, load_policy
@@ -266,33 +266,39 @@ async def test_lost_pictures_are_sent_again(server: TokenServer, version: str) -
 
 
 @pytest.mark.parametrize("version", ["0.25.1", "0.31.0"])
-async def test_what_came_with_a_lost_picture_is_sent_again(server: TokenServer, version: str) -> None:
-    """Such a request is broken off, but the server believes that it holds the pictures that came with it."""
-    server.version = version
-    images = ImageStore()
-    asked = policy(server)
-    await ask(asked, shown(images, 32), images=images)
-    server.held.clear()
-    texts = await asyncio.gather(*(ask(asked, shown(images, 32, 64, 96), images=images) for _ in range(4)))
-    texts += [await ask(asked, shown(images, 32, 64, 96, 128), images=images)]
-    assert {completion.text for completion in texts} == {"hello"}
-
-
-@pytest.mark.parametrize("coalesce", [True, False])
-async def test_a_server_with_room_for_less_than_is_shown_gets_pictures_with_each_turn(
-    server: TokenServer, coalesce: bool, caplog: pytest.LogCaptureFixture
+async def test_a_server_with_room_for_too_little_gets_pictures_with_each_request(
+    server: TokenServer, version: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    server.version, server.room = version, 0
+    images, asked = ImageStore(), policy(server)
+    turn = shown(images, 32, 64)
+
+    async def four() -> set[str]:
+        return {each.text for each in await asyncio.gather(*(ask(asked, turn, images=images) for _ in range(4)))}
+
+    assert await four() == {"hello"}  # each waits for the others' pictures, which are gone before it asks
+    assert caplog.text.count("--mm-processor-cache-gb") == 1
+    server.requests.clear()
+    server.sent.clear()
+    assert await four() == {"hello"}
+    assert (len(server.requests), server.carried) == (4, 8)  # nobody relies on the others any more
+    assert caplog.text.count("--mm-processor-cache-gb") == 1
+
+
+async def test_a_server_that_has_room_again_gets_pictures_once(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vllm_tokens, "_APART", 2)
+    images, asked = ImageStore(), policy(server)
     server.room = 0
-    asked = policy(server, coalesce=coalesce)
-    stores = [ImageStore() for _ in range(2)]
-    turns = [shown(stores[0], 32, 64), shown(stores[1], 96, 128)]
-    for _ in range(2):
-        told = await asyncio.gather(
-            *(ask(asked, turn, images=images) for turn, images in [*zip(turns, stores, strict=True)] * 4)
-        )
-        assert {completion.text for completion in told} == {"hello"}
-    assert caplog.text.count("--mm-processor-cache-gb") <= 1
-    assert coalesce or "--mm-processor-cache-gb" in caplog.text
+    await asyncio.gather(*(ask(asked, shown(images, 32), images=images) for _ in range(4)))
+    server.room = 1000
+    for _ in range(4):
+        await ask(asked, shown(images, 32), images=images)
+    server.sent.clear()
+    for _ in range(4):
+        await ask(asked, shown(images, 32), images=images)
+    assert server.carried == 0
 
 
 async def test_a_server_that_keeps_no_picture_is_told_of(server: TokenServer) -> None:
@@ -358,20 +364,14 @@ async def test_all_who_waited_for_a_carrier_that_failed_carry_at_once() -> None:
     assert (await late).carry == []
 
 
-async def test_what_was_lost_gets_another_name() -> None:
+async def test_who_carries_everything_himself_leaves_the_others_alone() -> None:
     held = Holdings()
     first = await held.claim(["a"])
+    apart = held.claim_apart(["a", "b", "a"])
+    assert (apart.carry, apart.wanted) == (["a", "b"], False)
+    apart.settle(False)
     first.settle(True)
-    held.forget(first.places)
-    held.forget(first.places)  # by another who missed it: it is lost once
-    second = await held.claim(["a"])
-    second.settle(True)
-    assert (await held.claim(["a"])).name("a") == second.name("a")
-    others = [Holdings().claim_apart(["a"]), held.claim_apart(["a"]), held.claim_apart(["a"])]
-    assert [other.carry for other in others] == [["a"]] * 3
-    names = {claim.name("a") for claim in (first, second, *others)}
-    assert "a" in names
-    assert len(names) == 5
+    assert (await held.claim(["a", "b"])).carry == ["b"]
 
 
 async def test_pictures_used_last_are_remembered() -> None:

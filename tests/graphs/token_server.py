@@ -79,8 +79,6 @@ class TokenServer:
     """How many pictures each call of the renderer brought."""
     held: dict[str, int] = field(default_factory=dict)
     """Pictures by what the server calls them, with their image tokens."""
-    believed: set[str] = field(default_factory=set)
-    """Pictures that it believes it holds: what else comes under their names it drops, as vLLM does."""
     render_answers: list[Answer] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What was asked of the development routes, which are there only in `dev` mode."""
@@ -171,12 +169,9 @@ class TokenServer:
     def _generate(self, request: dict[str, Any]) -> Answer:
         ids = request["token_ids"]
         for name, pixels, length in self._pictures(request):
-            arrives = pixels is not None and name not in self.believed
-            self.believed.add(name)
-            if arrives:
+            if pixels is not None:
                 self.held[name] = length
             elif name not in self.held:
-                self.believed.update(other for other, pixels, _ in self._pictures(request) if pixels is not None)
                 self.requests.append(request)
                 return _lost(request, name)
         if "content_parts" in request:
@@ -221,7 +216,7 @@ class TokenServer:
             if pixels is not None:
                 picture = self.read_item(base64.b64decode(pixels, validate=True))
                 assert base64.b64decode(pixels) == self.item(picture)
-                assert (name.partition(".")[0], length) == (image_sha256(picture), _image_tokens(picture))
+                assert (name, length) == (image_sha256(picture), _image_tokens(picture))
         return named
 
     def _pixels(self, request: dict[str, Any]) -> list[str]:
