@@ -6,8 +6,8 @@ picture with every turn, tokens send it once; `scored` are tokens with their log
 them; `together` are tokens, a group's turns in one request while they agree. With `--group 8` eight episodes share a
 clip, as in training; `--group 1` gives every episode a clip of its own. Clips are drawn before the clock starts; ask
 again with a higher `--first`, or the server has seen them. How fast a machine is changes within minutes: `--rounds 3`
-asks all three times, in turn. Start the server with room for all pictures (`--mm-processor-cache-gb`): once vLLM 0.25's
-is full of those that came by tokens, chat fails for some.
+asks all three times, in turn. Start the server with room for all pictures (`--mm-processor-cache-gb`): chat beside
+tokens lost some on long runs of vLLM 0.25.
 """
 
 import json
@@ -139,26 +139,13 @@ def main(
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    columns = (
-        "round",
-        "endpoint",
-        "at once",
-        "episodes/s",
-        "x chat",
-        "turns",
-        "HTTP",
-        "client ms",
-        "API ms",
-        "plan s",
-        "reason s",
-    )
-    table = Table(*columns)
+    title = "round, endpoint, at once, episodes/s, x chat, turns, HTTP, client ms, API ms, plan s, reason s"
+    table = Table(*title.split(", "))
     for row in rows:
         nodes, server = row["node_seconds"], row["server"]
         table.add_row(
             str(row["round"]), row["endpoint"], str(row["concurrency"]), str(row["episodes_per_second"]),
-            str(row["times_chat"] or ""), str(row["turns"]),
-            str(server.get("http_requests", "")),
+            str(row["times_chat"] or ""), str(row["turns"]), str(server.get("http_requests", "")),
             f"{1000 * row['client_seconds']:.1f}", f"{1000 * server.get('api_cpu', float('nan')):.1f}",
             f"{nodes['plan']:.3f}", f"{nodes['reason']:.3f}",
         )  # fmt: skip
