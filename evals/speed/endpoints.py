@@ -13,7 +13,7 @@ tokens lost some on long runs of vLLM 0.25.
 import json
 import multiprocessing
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import product
 from typing import Annotated, Any
@@ -37,9 +37,10 @@ def compare(
     processes: int,
     rounds: int = 1,
     first: int = 0,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Measure each endpoint at each concurrency, each on clips of its own, from clip `first` on, `rounds` times.
 
+    Yields each as soon as it is measured, so that what fails later does not cost it.
     Raises InputError if there are more processes than clips or places, PolicyError if the server cannot be asked.
     """
     spans = range(first, first + 1_000_000, clips + processes * WARM_UP)
@@ -51,16 +52,22 @@ def compare(
     spawn = multiprocessing.get_context("spawn")
     gate = Gate(spawn.Semaphore(0), spawn.Event())
     with ProcessPoolExecutor(processes, spawn, initializer=join, initargs=(gate,)) as pool:
-        rows = [_measure(pool, gate, shares) for shares in wanted]
-    speeds = {case: row["episodes_per_second"] for case, row in zip(cases, rows, strict=True)}
+        for (number, *_), shares in zip(cases, wanted, strict=True):
+            yield {"round": number, **_measure(pool, gate, shares)}
+
+
+def beside_chat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with `times_chat`, how often as fast each was as chat of its round; None where chat was not."""
+    chat = {
+        (row["round"], row["concurrency"]): row["episodes_per_second"]
+        for row in rows
+        if row["endpoint"] == Endpoint.CHAT.value
+    }
+    bases = [chat.get((row["round"], row["concurrency"])) for row in rows]
     return [
-        {"round": case[0], **row, "times_chat": _times(speeds[case], speeds.get((*case[:2], Endpoint.CHAT)))}
-        for case, row in zip(cases, rows, strict=True)
+        {**row, "times_chat": round(row["episodes_per_second"] / base, 2) if base else None}
+        for row, base in zip(rows, bases, strict=True)
     ]
-
-
-def _times(one: float, base: float | None) -> float | None:
-    return round(one / base, 2) if base else None
 
 
 def _measure(pool: ProcessPoolExecutor, gate: Gate, shares: Sequence[Share]) -> dict[str, Any]:
@@ -122,8 +129,9 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare the endpoints of one server."""
+    measured: list[dict[str, Any]] = []
     try:
-        rows = compare(
+        for row in compare(
             url,
             clips=tasks,
             group=group,
@@ -132,10 +140,17 @@ def main(
             processes=processes,
             rounds=rounds,
             first=first,
-        )
+        ):
+            measured.append(row)
     except SegscoutError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
+    finally:  # also if one failed or was interrupted: the others were measured
+        if measured:
+            _tell(beside_chat(measured), as_json)
+
+
+def _tell(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from evals.speed import endpoints
-from evals.speed.endpoints import compare
+from evals.speed.endpoints import beside_chat, compare
 from evals.speed.server_metrics import read_counters
 from evals.speed.shares import WARM_UP, Endpoint, Share, share_out
 from evals.speed.stub_endpoint import stub_endpoint
@@ -50,6 +53,10 @@ def test_what_cannot_be_shared_is_told(clips: int, group: int, places: int, proc
         share_out(Share("http://there", Endpoint.CHAT, 0, clips, group, places), processes)
 
 
+def measure_all(url: str, **asked: Any) -> list[dict[str, Any]]:
+    return beside_chat(list(compare(url, **asked)))
+
+
 def answer(monkeypatch: pytest.MonkeyPatch, text: str, status: int = 200) -> None:
     monkeypatch.setattr("evals.speed.server_metrics.httpx.get", lambda *_, **__: httpx.Response(status, text=text))
 
@@ -72,7 +79,7 @@ async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.Mo
     monkeypatch.setattr(endpoints, "read_counters", lambda _: next(counted))
     async with stub_endpoint(0.01) as url:
         rows = await asyncio.to_thread(
-            compare,
+            measure_all,
             url.removesuffix("/v1"),
             clips=3,
             group=2,
@@ -102,16 +109,17 @@ def test_endpoints_are_compared_with_chat_of_the_same_round(monkeypatch: pytest.
 
     def measure(_: object, __: object, shares: list[Share]) -> dict[str, object]:
         asked.extend(shares)
-        return {"endpoint": shares[0].endpoint.value, "episodes_per_second": float(next(said))}
+        told = {"endpoint": shares[0].endpoint.value, "concurrency": shares[0].concurrency}
+        return {**told, "episodes_per_second": float(next(said))}
 
     monkeypatch.setattr(endpoints, "_measure", measure)
     played: dict[str, Any] = {"clips": 3, "group": 2, "processes": 1}
-    rows = compare("", concurrencies=[4, 8], endpoints=[Endpoint.TOKENS, Endpoint.CHAT], rounds=2, **played)
+    rows = measure_all("", concurrencies=[4, 8], endpoints=[Endpoint.TOKENS, Endpoint.CHAT], rounds=2, **played)
     assert [row["times_chat"] for row in rows] == [0.5, 1.0, 0.75, 1.0, 0.83, 1.0, 0.88, 1.0]
     assert [share.concurrency for share in asked] == [4, 4, 8, 8] * 2
     spans = [range(share.first, share.first + share.clips + WARM_UP) for share in asked]
     assert sum(map(len, spans)) == len(set().union(*spans))
-    (alone,) = compare("", concurrencies=[4], endpoints=[Endpoint.TOKENS], **played)
+    (alone,) = measure_all("", concurrencies=[4], endpoints=[Endpoint.TOKENS], **played)
     assert alone["times_chat"] is None
 
 
@@ -127,7 +135,7 @@ async def test_one_that_fails_is_told_and_nobody_waits(monkeypatch: pytest.Monke
     async with stub_endpoint(0.01) as url:
         with pytest.raises(PolicyError, match="cannot be reached"):
             await asyncio.to_thread(
-                compare,
+                measure_all,
                 url.removesuffix("/v1"),
                 clips=2,
                 group=1,
@@ -135,3 +143,18 @@ async def test_one_that_fails_is_told_and_nobody_waits(monkeypatch: pytest.Monke
                 endpoints=[Endpoint.CHAT],
                 processes=2,
             )
+
+
+def test_what_was_measured_before_a_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> Iterator[dict[str, Any]]:
+        yield {"round": 0, "endpoint": "chat", "concurrency": 16, "episodes_per_second": 2.0}
+        yield {"round": 0, "endpoint": "tokens", "concurrency": 16, "episodes_per_second": 9.0}
+        raise PolicyError("the server is gone.", remedy="Start it.")
+
+    monkeypatch.setattr(endpoints, "compare", failing)
+    app = typer.Typer()
+    app.command()(endpoints.main)
+    said = CliRunner().invoke(app, ["http://there", "--json"])
+    assert said.exit_code == 1
+    assert "the server is gone" in said.stderr
+    assert [(row["endpoint"], row["times_chat"]) for row in json.loads(said.stdout)] == [("chat", 1.0), ("tokens", 4.5)]
