@@ -1,7 +1,8 @@
 """Run a Qwen3-VL-architecture policy in this process, with transformers.
 
 The key-value cache of a conversation is kept across its turns, because a conversation only grows; each picture is
-encoded once. The shipped policy is the default checkpoint; a real Qwen3-VL folder or hub id works the same way.
+encoded once; what it says is guessed ahead, which changes nothing but how many passes it takes. The shipped policy is
+the default checkpoint; a real Qwen3-VL folder or hub id works the same way.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGener
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, FinishReason, Sampling, cut_after
 from graphs.policies.chatml import ChatML, rope_positions
+from graphs.policies.drafts import CONTEXT, Drafts
 from graphs.policies.vision import PictureEncoder
 from tools.devices import choose_device
 from tools.errors import PolicyError, boundary
@@ -36,6 +38,12 @@ class _Memory:
 
     ids: tuple[int, ...] = ()
     cache: Any = field(default_factory=DynamicCache)
+
+    def cut(self, length: int) -> None:
+        """Forget what comes after the first `length` ids."""
+        if length < len(self.ids):
+            self.cache.crop(length - len(self.ids))  # negative: how many to drop from the end
+            self.ids = self.ids[:length]
 
 
 class LocalPolicy:
@@ -56,6 +64,7 @@ class LocalPolicy:
         self.chatml = ChatML(self._encode, cell=self._pictures.cell)
         self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
         self._memories: list[_Memory] = []
+        self._drafts = Drafts()
         self._lock = threading.Lock()
 
     def _encode(self, text: str) -> list[int]:
@@ -85,30 +94,41 @@ class LocalPolicy:
         sampling: Sampling,
     ) -> Completion:
         memory = self._remember(self._fingerprints(ids, refs))
+        self._drafts.learn([token for token in ids[len(memory.ids) :] if token != self.chatml.image_pad])
         positions = rope_positions(ids, self.chatml.image_pad, [self._pictures.tokens(ref) for ref in refs])
-        logits = self._extend(memory, ids, positions, refs, images)
+        following = int(positions.max()) + 1
+        rows = self._extend(memory, ids, positions, refs, images)
         generator = torch.Generator().manual_seed(sampling.seed)
-        step = int(positions.max()) + 1
+        before = ids[-CONTEXT:]
         sampled: list[int] = []
         logprobs: list[float] = []
-        finish: FinishReason = "length"
-        text = ""
-        while True:
-            token, logprob = _draw(logits, sampling, generator, self.chatml.image_pad)
-            sampled.append(token)
-            logprobs.append(logprob)
-            if token in self._ends:
-                finish = "stop"
-                break
-            text = self._tokenizer.decode(sampled)
-            if any(end in text for end in stop):
-                text, finish = cut_after(text, stop), "stop"
-                break
-            if len(sampled) >= max_tokens:
-                break
-            logits = self._step(memory, token, step + len(sampled) - 1)
+        guessed: tuple[int, ...] = ()
+        text, finish = "", None
+        while finish is None:
+            for row in rows:
+                token, logprob = _draw(row, sampling, generator, self.chatml.image_pad)
+                sampled.append(token)
+                logprobs.append(logprob)
+                text, finish = self._read(sampled, max_tokens, stop)
+                if finish or guessed[:1] != (token,):
+                    break
+                guessed = guessed[1:]
+            memory.cut(len(ids) + len(sampled) - 1)
+            if finish is None:
+                guessed = self._drafts.guess((*before, *sampled))[: max_tokens - len(sampled) - 1]
+                rows = self._step(memory, (sampled[-1], *guessed), following + len(sampled) - 1)
+        self._drafts.learn((*before, *sampled))
         self._keep(memory)
         return Completion(text, finish, len(ids), len(sampled), tuple(sampled), tuple(logprobs))
+
+    def _read(self, sampled: list[int], max_tokens: int, stop: tuple[str, ...]) -> tuple[str, FinishReason | None]:
+        """Return the text so far, and why it ends with its last token, if it does."""
+        if sampled[-1] in self._ends:
+            return self._tokenizer.decode(sampled[:-1]), "stop"
+        text = self._tokenizer.decode(sampled)
+        if any(end in text for end in stop):
+            return cut_after(text, stop), "stop"
+        return text, "length" if len(sampled) >= max_tokens else None
 
     def _fingerprints(self, ids: Sequence[int], refs: Sequence[ImageRef]) -> tuple[int, ...]:
         """Replace image tokens, which are all alike, by a negative number that tells their pictures apart."""
@@ -129,9 +149,7 @@ class LocalPolicy:
         if best is None:
             return _Memory()
         memory = self._memories.pop(best)
-        if shared < len(memory.ids):
-            memory.cache.crop(shared - len(memory.ids))  # negative: how many to drop from the end
-            memory.ids = memory.ids[:shared]
+        memory.cut(shared)
         return memory
 
     def _keep(self, memory: _Memory) -> None:
@@ -141,7 +159,7 @@ class LocalPolicy:
     def _extend(
         self, memory: _Memory, ids: tuple[int, ...], positions: Any, refs: Sequence[ImageRef], images: ImageStore
     ) -> torch.Tensor:
-        """Feed what the memory does not hold yet; return the logits of the next token, float32 (vocabulary,)."""
+        """Feed what the memory does not hold yet; return the logits of the next token, float32 (1, vocabulary)."""
         known = len(memory.ids)
         new = torch.tensor([ids[known:]], device=self.device)
         embeds = self._model.get_input_embeddings()(new)
@@ -161,20 +179,22 @@ class LocalPolicy:
             deepstack_visual_embeds=deep,
         )
         memory.ids = self._fingerprints(ids, refs)
-        return self._logits(output)
+        return self._logits(output.last_hidden_state[0, -1:])
 
-    def _step(self, memory: _Memory, token: int, position: int) -> torch.Tensor:
+    def _step(self, memory: _Memory, tokens: tuple[int, ...], position: int) -> torch.Tensor:
+        """Feed tokens, the first at `position`; return the logits after each, float32 (tokens, vocabulary)."""
+        places = torch.arange(position, position + len(tokens), device=self.device)
         output = self._model.model.language_model(
-            inputs_embeds=self._model.get_input_embeddings()(torch.tensor([[token]], device=self.device)),
-            position_ids=torch.full((3, 1, 1), position, device=self.device),
+            inputs_embeds=self._model.get_input_embeddings()(torch.tensor([tokens], device=self.device)),
+            position_ids=places.expand(3, 1, -1),
             past_key_values=memory.cache,
             use_cache=True,
         )
-        memory.ids = (*memory.ids, token)
-        return self._logits(output)
+        memory.ids = (*memory.ids, *tokens)
+        return self._logits(output.last_hidden_state[0])
 
-    def _logits(self, output: Any) -> torch.Tensor:
-        logits: torch.Tensor = self._model.lm_head(output.last_hidden_state[0, -1])
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._model.lm_head(hidden)
         return logits.float()
 
 

@@ -1,11 +1,14 @@
 """LocalPolicy with random weights: a cache kept across turns changes nothing, and transformers agrees."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_policy import noise, said
 
 from graphs.conversation import Text, Turn
@@ -105,6 +108,68 @@ def test_the_same_conversation_twice_and_shortened(tiny_policy: Path) -> None:
         again = complete(policy, turns[:end], images, **VARIED)
         assert again.token_ids == completion.token_ids
         assert again.logprobs == pytest.approx(completion.logprobs, abs=1e-4)
+
+
+class Guesses:
+    """Guesses of a test's own in place of those of `Drafts`."""
+
+    def __init__(self, guesses: Iterator[Sequence[int]]) -> None:
+        self._guesses = guesses
+
+    def learn(self, ids: Sequence[int]) -> None:
+        pass
+
+    def guess(self, ids: Sequence[int]) -> tuple[int, ...]:
+        return tuple(next(self._guesses, ()))
+
+
+def counted(policy: LocalPolicy) -> list[int]:
+    """How many tokens each pass was fed, from now on."""
+    fed, step = [], policy._step
+
+    def one(memory: Any, tokens: tuple[int, ...], position: int) -> torch.Tensor:
+        fed.append(len(tokens))
+        return step(memory, tokens, position)
+
+    policy._step = one  # type: ignore[method-assign]
+    return fed
+
+
+# Some tokens that are going to come, wherever that is, and then some that may be.
+GUESS = st.tuples(st.integers(1, 9), st.integers(0, 8), st.lists(st.integers(0, 1500), max_size=4))
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=st.lists(GUESS, max_size=20), temperature=st.sampled_from([0.0, 1.0]))
+def test_guesses_right_and_wrong_change_nothing_of_what_is_said(
+    tiny_policy: Path, drawn: list[tuple[int, int, list[int]]], temperature: float
+) -> None:
+    images = ImageStore()
+    turns, plain, guessing = opening(images, 3), *(LocalPolicy(tiny_policy, device="cpu") for _ in range(2))
+    plain._drafts = Guesses(iter(()))  # type: ignore[assignment]
+    first = complete(plain, turns, images, temperature=temperature, seed=5)
+    true = first.token_ids or ()
+    guesses = [[*true[start : start + right], *others] for start, right, others in drawn]
+    guessing._drafts = Guesses(iter(guesses))  # type: ignore[assignment]
+    for _ in range(2):  # the second time beside what the first left in the cache
+        again = complete(guessing, turns, images, temperature=temperature, seed=5)
+        assert (again.token_ids, again.text, again.finish_reason) == (true, first.text, first.finish_reason)
+        assert again.logprobs == pytest.approx(first.logprobs, abs=1e-4)
+
+
+def test_what_was_said_before_is_said_again_in_fewer_passes(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    fed = counted(policy)
+    turns = opening(images, 3)
+    first = complete(policy, turns, images, **VARIED)
+    assert len(first.token_ids or ()) == 10
+    fed.clear()
+    again = complete(policy, turns, images, **VARIED)
+    assert again.token_ids == first.token_ids
+    assert len(fed) <= 3
+    fed.clear()
+    assert complete(policy, opening(images, 400), images, **VARIED).token_ids
+    assert sum(fed) <= 9 * 9
 
 
 def test_sampling_is_seeded_and_its_logprobs_are_those_of_the_draw(tiny_policy: Path) -> None:
