@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 ALL := $(VENV)/.installed-all
-WORKERS ?= 2
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format types clean
@@ -32,8 +32,9 @@ $(ALL): $(STAMP)
 demo: $(STAMP) ## The main job, on a clip that nobody has seen
 	$(BIN)/segscout demo
 
-# Two processes share the tests out between them, and whoever is through takes over from the other.
-test: $(ALL) ## All tests, in as many processes as WORKERS says (2)
+# They share the tests out between them, and whoever is through takes over from another: one more than two cores,
+# because many tests wait for a process or a clock.
+test: $(ALL) ## All tests, in as many processes as WORKERS says (3)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -p no:cacheprovider -n $(WORKERS) --dist worksteal -m "slow or not slow"
 
 lint: $(STAMP) ## Check style

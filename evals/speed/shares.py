@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from multiprocessing.synchronize import Event, Semaphore
 from time import perf_counter, process_time
+from typing import TYPE_CHECKING
 
 from evals.contexts import open_policy
 from evals.emblems.knowledge import EmblemSearch
@@ -15,12 +16,14 @@ from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
 from graphs.policies.base import Policy, Sampling
 from graphs.policies.openai import OpenAIPolicy
-from graphs.policies.vllm_tokens import VLLMTokenPolicy
 from graphs.profiles import get_profile
 from rl.tasks.base import TrainingTask
 from rl.tasks.emblems import EmblemsSource
 from tools.errors import InputError
 from tools.settings import read_settings
+
+if TYPE_CHECKING:
+    from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
 NODES = ("plan", "search", "observe", "reason", "localize")
 WARM_UP = 8
@@ -125,8 +128,7 @@ async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask
     start, cpu = perf_counter(), process_time()
     results = await asyncio.gather(*(one(task, seed) for task, seed in wanted))
     end, cpu = perf_counter(), process_time() - cpu
-    if isinstance(policy, OpenAIPolicy | VLLMTokenPolicy):
-        await policy.close()
+    await policy.close()
     return Played(
         start,
         end,
@@ -138,9 +140,13 @@ async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask
     )
 
 
-async def _open(share: Share) -> Policy:
+async def _open(share: Share) -> "OpenAIPolicy | VLLMTokenPolicy":
     if share.endpoint is Endpoint.CHAT:
-        return await open_policy(f"{share.url}/v1", None)
+        policy = await open_policy(f"{share.url}/v1", None)
+        assert isinstance(policy, OpenAIPolicy)
+        return policy
+    from graphs.policies.vllm_tokens import VLLMTokenPolicy  # brings torch and transformers along, seconds a process
+
     return VLLMTokenPolicy(
         share.url,
         api_key=read_settings().secret(),
