@@ -1,4 +1,4 @@
-"""The policy in process with and without guesses: passes of the model and seconds for the same turns, side by side.
+"""The policy on a CPU with and without guesses: passes of the model and seconds for the same turns, side by side.
 
 Tasks of Emblems are played with exact masks, so that the policy is what is timed; each task first without guesses, then
 with them, then once more with them, as samples that are compared with one another repeat a text. Pictures are encoded
@@ -56,7 +56,7 @@ async def _play(policy: _Counted, task: EmblemTask, search: SearchProvider) -> t
 
 def compare(n: int, seed: int) -> dict[str, Any]:
     """Play `n` tasks in each way; returns what each took in all, and how many tasks ended with other words."""
-    policy, search, drafts = _Counted(EMBEDDED_FOLDER, name="embedded"), benchmark_search(_SPLIT, seed), Drafts()
+    policy, search, drafts = _Counted(EMBEDDED_FOLDER, device="cpu"), benchmark_search(_SPLIT, seed), Drafts()
     told = {way: {"tokens": 0, "passes": 0, "seconds": 0.0} for way in _WAYS}
     differing = 0
     for number in range(n):

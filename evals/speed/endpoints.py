@@ -57,7 +57,7 @@ def compare(
 
 
 def beside_chat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows with `times_chat`, how often as fast each was as chat of its round; None where chat was not."""
+    """Return the rows with `times_chat`, how often as fast as chat of that round and concurrency each was, or None."""
     chat = {
         (row["round"], row["concurrency"]): row["episodes_per_second"]
         for row in rows

@@ -12,19 +12,22 @@ class Drafts:
     """Remember what followed on a few tokens, to propose it when they come again (prompt lookup decoding).
 
     A model checks all tokens of a proposal in one pass, which costs little more than one token: it reads its weights
-    once. What is sampled stays the same, since a token counts only if it is the one that was drawn there.
+    once. What is sampled stays the same, up to the rounding of such a pass, since a token counts only if it is the one
+    that was drawn there.
     """
 
     def __init__(self, length: int = 8, keep: int = 20_000) -> None:
-        """Propose up to `length` tokens; the oldest of more than `keep` places are forgotten."""
+        """Propose up to `length` tokens, none if 0; the oldest of more than `keep` entries are forgotten."""
         self._length, self._keep = length, keep
         self._next: dict[tuple[int, ...], tuple[int, ...]] = {}
 
     def learn(self, ids: Sequence[int]) -> None:
         """Remember a text by its token ids; the last time that the same tokens came counts."""
+        if not self._length:
+            return
         ids = tuple(ids)
-        for size in _SIZES:
-            for end in range(size, len(ids)):
+        for end in range(min(_SIZES), len(ids)):
+            for size in (size for size in _SIZES if size <= end):
                 known = ids[end - size : end]
                 self._next.pop(known, None)  # so that it counts as new
                 self._next[known] = ids[end : end + self._length]

@@ -1,8 +1,8 @@
 """Run a Qwen3-VL-architecture policy in this process, with transformers.
 
 The key-value cache of a conversation is kept across its turns, because a conversation only grows; each picture is
-encoded once; what it says is guessed ahead, which changes nothing but how many passes it takes. The shipped policy is
-the default checkpoint; a real Qwen3-VL folder or hub id works the same way.
+encoded once; in float32, as on a CPU, what it says is guessed ahead and checked in one pass. The shipped policy is the
+default checkpoint; a real Qwen3-VL folder or hub id works the same way.
 """
 
 import asyncio
@@ -64,7 +64,8 @@ class LocalPolicy:
         self.chatml = ChatML(self._encode, cell=self._pictures.cell)
         self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
         self._memories: list[_Memory] = []
-        self._drafts = Drafts()
+        # In bfloat16 a pass over many tokens rounds otherwise than one over each, so that guesses would change answers.
+        self._drafts = Drafts() if model.dtype == torch.float32 else Drafts(length=0)
         self._lock = threading.Lock()
 
     def _encode(self, text: str) -> list[int]:
@@ -109,7 +110,7 @@ class LocalPolicy:
                 token, logprob = _draw(row, sampling, generator, self.chatml.image_pad)
                 sampled.append(token)
                 logprobs.append(logprob)
-                text, finish = self._read(sampled, max_tokens, stop)
+                text, finish = self._text(sampled, max_tokens, stop)
                 if finish or guessed[:1] != (token,):
                     break
                 guessed = guessed[1:]
@@ -121,7 +122,7 @@ class LocalPolicy:
         self._keep(memory)
         return Completion(text, finish, len(ids), len(sampled), tuple(sampled), tuple(logprobs))
 
-    def _read(self, sampled: list[int], max_tokens: int, stop: tuple[str, ...]) -> tuple[str, FinishReason | None]:
+    def _text(self, sampled: list[int], max_tokens: int, stop: tuple[str, ...]) -> tuple[str, FinishReason | None]:
         """Return the text so far, and why it ends with its last token, if it does."""
         if sampled[-1] in self._ends:
             return self._tokenizer.decode(sampled[:-1]), "stop"

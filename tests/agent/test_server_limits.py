@@ -153,7 +153,6 @@ def test_a_body_that_dribbles_in_is_cut_off():
             except TimeoutError:
                 continue
         assert answer.startswith(b"HTTP/1.1 408")
-        assert time.monotonic() < start + 20
 
 
 def test_the_line_is_bounded_and_says_when_to_come_back(held):

@@ -31,7 +31,7 @@ def test_it_proposes_what_came_last(texts: list[list[int]], tail: list[int], len
 
 
 def test_the_oldest_is_forgotten_and_what_comes_again_is_not_old() -> None:
-    drafts = Drafts(2, keep=3)
+    drafts = Drafts(2, keep=3)  # one of a text of three
     drafts.learn([1, 2, 3])
     drafts.learn([4, 5, 6])
     drafts.learn([1, 2, 3])
@@ -44,3 +44,19 @@ def test_context_is_all_that_a_guess_looks_at() -> None:
     drafts = Drafts()
     drafts.learn(range(20))
     assert drafts.guess([99, *range(8)][-CONTEXT:]) == tuple(range(8, 16)) == drafts.guess(range(8))
+
+
+def test_of_a_long_text_the_end_is_kept_by_four_tokens_and_by_two() -> None:
+    drafts = Drafts(2, keep=10)
+    drafts.learn(range(50))
+    assert drafts.guess([44, 45, 46, 47]) == (48, 49)
+    assert drafts.guess([99, 99, 46, 47]) == (48, 49)
+    assert drafts.guess([99, 99, 20, 21]) == ()
+    assert len(drafts._next) == 10
+
+
+def test_without_length_nothing_is_kept() -> None:
+    drafts = Drafts(length=0)
+    drafts.learn(range(50))
+    assert drafts.guess(range(20)) == ()
+    assert not drafts._next

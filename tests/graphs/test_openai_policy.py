@@ -97,8 +97,9 @@ async def test_pictures_are_encoded_off_the_event_loop(server: ChatServer, monke
     asked = policy(server)
     await ask(asked)
     asking = asyncio.create_task(ask(asked, Turn("user", (ref,)), images=images))
-    while not encoding.is_set():
+    while not (encoding.is_set() or asking.done()):
         await asyncio.sleep(0.01)
+    assert encoding.is_set()
     go.set()
     assert (await asking).text
 

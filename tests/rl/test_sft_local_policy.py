@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from tiny_policy import noise, said
 
 from graphs.conversation import Text, Turn
+from graphs.policies import local
 from graphs.policies.base import Completion, Sampling
 from graphs.policies.chatml import rope_positions
 from graphs.policies.local import LocalPolicy
@@ -23,9 +25,11 @@ VARIED = {"temperature": 1.0, "seed": 5}
 """Greedy turns of random weights say one word again and again."""
 
 
-def complete(policy: LocalPolicy, turns: list[Turn], images: ImageStore, **sampling: Any) -> Completion:
+def complete(
+    policy: LocalPolicy, turns: list[Turn], images: ImageStore, stop: tuple[str, ...] = (), **sampling: Any
+) -> Completion:
     settings = Sampling(**sampling)
-    return asyncio.run(policy.complete(turns, images, max_tokens=10, stop=(), sampling=settings))
+    return asyncio.run(policy.complete(turns, images, max_tokens=10, stop=stop, sampling=settings))
 
 
 def opening(images: ImageStore, seed: int, query: str = "the star") -> list[Turn]:
@@ -139,37 +143,75 @@ def counted(policy: LocalPolicy) -> list[int]:
 GUESS = st.tuples(st.integers(1, 9), st.integers(0, 8), st.lists(st.integers(0, 1500), max_size=4))
 
 
-@settings(max_examples=25, deadline=None)
-@given(drawn=st.lists(GUESS, max_size=20), temperature=st.sampled_from([0.0, 1.0]))
+@settings(max_examples=40, deadline=None)
+@given(
+    drawn=st.lists(GUESS, max_size=20),
+    temperature=st.sampled_from([0.0, 1.0]),
+    stops_at=st.none() | st.integers(0, 9),
+    ends_at=st.none() | st.integers(0, 9),
+)
 def test_guesses_right_and_wrong_change_nothing_of_what_is_said(
-    tiny_policy: Path, drawn: list[tuple[int, int, list[int]]], temperature: float
+    tiny_policy: Path,
+    drawn: list[tuple[int, int, list[int]]],
+    temperature: float,
+    stops_at: int | None,
+    ends_at: int | None,
 ) -> None:
     images = ImageStore()
     turns, plain, guessing = opening(images, 3), *(LocalPolicy(tiny_policy, device="cpu") for _ in range(2))
     plain._drafts = Guesses(iter(()))  # type: ignore[assignment]
-    first = complete(plain, turns, images, temperature=temperature, seed=5)
-    true = first.token_ids or ()
+    true = complete(plain, turns, images, temperature=temperature, seed=5).token_ids or ()
+    stop = () if stops_at is None else (plain._tokenizer.decode([true[stops_at]]),)
+    ends = {*plain._ends, *(() if ends_at is None else (true[ends_at],))}
+    plain._ends = guessing._ends = ends
+    first = complete(plain, turns, images, stop, temperature=temperature, seed=5)
     guesses = [[*true[start : start + right], *others] for start, right, others in drawn]
     guessing._drafts = Guesses(iter(guesses))  # type: ignore[assignment]
     for _ in range(2):  # the second time beside what the first left in the cache
-        again = complete(guessing, turns, images, temperature=temperature, seed=5)
-        assert (again.token_ids, again.text, again.finish_reason) == (true, first.text, first.finish_reason)
+        again = complete(guessing, turns, images, stop, temperature=temperature, seed=5)
+        assert (again.token_ids, again.text) == (first.token_ids, first.text)
+        assert again.finish_reason == first.finish_reason
         assert again.logprobs == pytest.approx(first.logprobs, abs=1e-4)
+
+
+def test_an_end_that_was_guessed_is_not_part_of_the_text(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    true = complete(policy, opening(images, 3), images, **VARIED).token_ids or ()
+    at = next(at for at in range(4, 10) if true[at] not in true[:at])
+    policy._ends, policy._drafts = {true[at]}, Guesses(iter([true[1:]]))  # type: ignore[assignment]
+    ended = complete(policy, opening(images, 3), images, **VARIED)
+    assert ended.token_ids == true[: at + 1]
+    assert ended.text == policy._tokenizer.decode(list(true[:at]))
+    assert ended.finish_reason == "stop"
+
+
+def test_no_more_is_guessed_than_may_be_said(tiny_policy: Path) -> None:
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    true = complete(policy, opening(images, 3), images, **VARIED).token_ids or ()
+    policy._drafts = Guesses(iter([[*true[1:], *range(30)]]))  # type: ignore[assignment]
+    fed = counted(policy)
+    assert complete(policy, opening(images, 3), images, **VARIED).token_ids == true
+    assert fed == [9]  # the first, which was drawn from what was read, and eight more: the tenth is drawn, not fed
 
 
 def test_what_was_said_before_is_said_again_in_fewer_passes(tiny_policy: Path) -> None:
     images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
     fed = counted(policy)
-    turns = opening(images, 3)
-    first = complete(policy, turns, images, **VARIED)
+    first = complete(policy, opening(images, 3), images, **VARIED)
     assert len(first.token_ids or ()) == 10
     fed.clear()
-    again = complete(policy, turns, images, **VARIED)
-    assert again.token_ids == first.token_ids
+    assert complete(policy, opening(images, 3), images, **VARIED).token_ids == first.token_ids
     assert len(fed) <= 3
-    fed.clear()
-    assert complete(policy, opening(images, 400), images, **VARIED).token_ids
-    assert sum(fed) <= 9 * 9
+
+
+def test_in_bfloat16_nothing_is_guessed(tiny_policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = local._load
+    monkeypatch.setattr(local, "_load", lambda *of: (deepcopy(load(*of)[0]).to(torch.bfloat16), load(*of)[1]))
+    images, policy = ImageStore(), LocalPolicy(tiny_policy, device="cpu")
+    fed = counted(policy)
+    for _ in range(2):
+        complete(policy, opening(images, 3), images, **VARIED)
+    assert set(fed) == {1}
 
 
 def test_sampling_is_seeded_and_its_logprobs_are_those_of_the_draw(tiny_policy: Path) -> None:

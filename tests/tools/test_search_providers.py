@@ -194,7 +194,7 @@ async def test_retry_after_is_passed_on(stage, name: str) -> None:
 async def test_a_hanging_provider_is_given_up(stage, name: str) -> None:
     async with stage(name, {PATHS[name]: hang}, seconds=1) as on:
         with pytest.raises(PassingSearchError):
-            await asyncio.wait_for(on.provider.search_text("torvik", 2), timeout=20)
+            await asyncio.wait_for(on.provider.search_text("torvik", 2), timeout=10)
 
 
 @pytest.mark.parametrize("name", ["serper", "tavily"])
@@ -208,7 +208,7 @@ async def test_a_reply_that_drips_in_for_ever_is_given_up_too(stage, name: str) 
 
     async with stage(name, {PATHS[name]: drip}, seconds=0.5) as on:
         with pytest.raises(PassingSearchError, match=r"no answer in 0\.5 s"):
-            await asyncio.wait_for(on.provider.search_text("torvik", 2), timeout=20)
+            await asyncio.wait_for(on.provider.search_text("torvik", 2), timeout=10)
 
 
 @pytest.mark.parametrize("name", NAMES)
