@@ -40,7 +40,7 @@ def test_each_shell_gets_its_script_and_its_answers(shell, tmp_path):
     assert f"complete_{shell}" in script
     if checker := shutil.which(shell):
         options = ["--no-execute"] if shell == "fish" else ["-n"]
-        subprocess.run([checker, *options], input=script, text=True, check=True, timeout=20)
+        subprocess.run([checker, *options], input=script, text=True, check=True, timeout=60)
     assert "doctor" in ask(shell, "segscout doc")
     assert "--search-cache" in ask(shell, "segscout segment --search-c")
     assert "seg-r1-3b" in ask(shell, "segscout segment a.png q --profile seg-r1")

@@ -54,7 +54,7 @@ def test_an_endpoint_that_breaks_half_way_costs_no_search_and_no_turn(fault, tol
     search = DictSearch({"Otters": FACT})
 
     def play():
-        policy = OpenAIPolicy(server.url, model="small", timeout=1.0, retries=0)
+        policy = OpenAIPolicy(server.url, model="small", timeout=2.0, retries=0)
         player = SegmentationAgent(
             policy, segmenter=BoxSegmenter(), search=search, checkpoints=tmp_path / "runs.db", profile="embedded"
         )

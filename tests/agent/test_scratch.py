@@ -55,7 +55,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_in_use_stays(temporar
         assert not left.exists()
         assert (used / "run" / "query.txt").exists()
         assert strange.exists()
-    alive.communicate("\n", timeout=20)
+    alive.communicate("\n", timeout=60)
     with closing(Scratch("test")):
         assert not used.exists()
 

@@ -53,7 +53,7 @@ async def failure(policy: OpenAIPolicy) -> str:
 
 
 def test_the_picture_cache_is_safe_across_threads() -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=30)
 
     class Meeting(ImageStore):
         def get(self, ref: str) -> Image:
