@@ -90,7 +90,7 @@ class Fragile(Work):
 
 
 async def rows_of(engine: RayEngine | LocalEngine, work: Work, items: Sequence[int]) -> dict[int, PlainRow]:
-    async with asyncio.timeout(90):  # what is lost would be waited for without end
+    async with asyncio.timeout(240):  # what is lost would be waited for without end
         rows = [row async for row in engine.run(work, items)]
     assert sorted(row["index"] for row in rows) == list(items)
     return {row["index"]: row for row in rows}
