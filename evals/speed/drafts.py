@@ -7,22 +7,22 @@ before, and no key-value cache outlives a play. Run `python -m evals.speed.draft
 
 import asyncio
 import json
+from dataclasses import replace
 from time import perf_counter
 from typing import Annotated, Any
 
 import typer
 
-from evals.emblems.benchmark import benchmark_search, draw_nth_task
+from evals.contexts import make_context
+from evals.emblems.benchmark import benchmark_search, draw_nth_task, run_task
 from evals.emblems.exact import ExactSegmenter
 from evals.emblems.names import Split
 from evals.emblems.tasks import EmblemTask
 from graphs.context import Context
-from graphs.episode import Task, run_episode
 from graphs.policies.drafts import Drafts
 from graphs.policies.loading import EMBEDDED_FOLDER
 from graphs.policies.local import LocalPolicy
 from graphs.profiles import get_profile
-from tools.search.base import SearchProvider
 
 _SPLIT: Split = "test"
 _WAYS = ("plain", "guessed", "repeated")
@@ -43,29 +43,26 @@ class _Counted(LocalPolicy):
         return rows
 
 
-async def _play(policy: _Counted, task: EmblemTask, search: SearchProvider) -> tuple[str, ...]:
-    profile = get_profile("embedded")
-    context = Context(
-        policy=policy, dialect=profile.make_dialect(), budget=profile.budget, sampling=profile.sampling,
-        segmenter=ExactSegmenter(task.clip), search=search,
-    )  # fmt: skip
-    result = await run_episode(Task(task.query, task.clip, task.task_id), context)
+def _play(policy: _Counted, task: EmblemTask, context: Context) -> tuple[str, ...]:
+    _, result = asyncio.run(run_task(task, replace(context, segmenter=ExactSegmenter(task.clip))))
     policy.tokens += result.usage.completion_tokens
     return tuple(turn.text for turn in result.conversation if turn.role == "assistant")
 
 
 def compare(n: int, seed: int) -> dict[str, Any]:
     """Play `n` tasks in each way; returns what each took in all, and how many tasks ended with other words."""
-    policy, search, drafts = _Counted(EMBEDDED_FOLDER, device="cpu"), benchmark_search(_SPLIT, seed), Drafts()
+    policy, drafts = _Counted(EMBEDDED_FOLDER, device="cpu"), Drafts()
+    search = benchmark_search(_SPLIT, seed)
+    context = make_context(policy, get_profile("embedded"), segmenter="grabcut", search=search)
     told = {way: {"tokens": 0, "passes": 0, "seconds": 0.0} for way in _WAYS}
     differing = 0
     for number in range(n):
         task, words = draw_nth_task(_SPLIT, seed, number), set()
         policy.reset(Drafts(length=0))
-        asyncio.run(_play(policy, task, search))  # pictures
+        _play(policy, task, context)  # pictures
         for way in _WAYS:
             policy.reset(Drafts(length=0) if way == "plain" else drafts)
-            words.add(asyncio.run(_play(policy, task, search)))
+            words.add(_play(policy, task, context))
             for key in told[way]:
                 told[way][key] += getattr(policy, key)
         differing += len(words) > 1
