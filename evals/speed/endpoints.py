@@ -1,13 +1,13 @@
-"""Episodes a second by the chat endpoint and by the token endpoint of one vLLM server, on the same kind of clips.
+"""Episodes a second by the chat endpoint and by the token endpoint of vLLM servers, on the same kind of clips.
 
 Run `python -m evals.speed.endpoints http://localhost:8000 [--tasks 64] [--group 8] [--concurrency 64] [--processes 4]`
-beside a server of the embedded policy. Nothing is cut, so that policy and server are what is timed: chat sends every
-picture with every turn, tokens send it once; `scored` are tokens with their log-probabilities, as training asks for
-them; `together` are tokens, a group's turns in one request while they agree. With `--group 8` eight episodes share a
-clip, as in training; `--group 1` gives every episode a clip of its own. Clips are drawn before the clock starts; ask
-again with a higher `--first`, or the server has seen them. How fast a machine is changes within minutes: `--rounds 3`
-asks all three times, in turn. Start the server with room for all pictures (`--mm-processor-cache-gb`): chat beside
-tokens lost some on long runs of vLLM 0.25.
+beside a server of the embedded policy. Several addresses share the episodes: each process asks one of them. Nothing is
+cut, so that policy and server are what is timed: chat sends every picture with every turn, tokens send it once;
+`scored` are tokens with their log-probabilities, as training asks for them; `together` are tokens, a group's turns in
+one request while they agree. With `--group 8` eight episodes share a clip, as in training; `--group 1` gives every
+episode a clip of its own. Clips are drawn before the clock starts; ask again with a higher `--first`, or the server has
+seen them. How fast a machine is changes within minutes: `--rounds 3` asks all three times, in turn. Start the server
+with room for all pictures (`--mm-processor-cache-gb`): chat beside tokens lost some on long runs of vLLM 0.25.
 """
 
 import json
@@ -15,6 +15,7 @@ import multiprocessing
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product
 from typing import Annotated, Any
 
@@ -24,11 +25,11 @@ from rich.table import Table
 
 from evals.speed.server_metrics import read_counters
 from evals.speed.shares import NODES, WARM_UP, Endpoint, Gate, Played, Share, join, play, share_out
-from tools.errors import SegscoutError
+from tools.errors import InputError, SegscoutError
 
 
 def compare(
-    url: str,
+    urls: Sequence[str],
     *,
     clips: int,
     group: int,
@@ -41,19 +42,26 @@ def compare(
     """Measure each endpoint at each concurrency, each on clips of its own, from clip `first` on, `rounds` times.
 
     Yields each as soon as it is measured, so that what fails later does not cost it.
-    Raises InputError if there are more processes than clips or places, PolicyError if the server cannot be asked.
+    Raises InputError if there are more processes than clips or places, or fewer than servers, PolicyError if a server
+    cannot be asked.
     """
+    if processes < len(urls):
+        raise InputError(
+            f"{processes} processes cannot ask {len(urls)} servers, one each.",
+            remedy=f"Give --processes of at least {len(urls)}.",
+        )
     spans = range(first, first + 1_000_000, clips + processes * WARM_UP)
     cases = [*product(range(rounds), concurrencies, endpoints)]
     wanted = [
-        share_out(Share(url, endpoint, start, clips, group, concurrency), processes)
+        share_out(Share(urls[0], endpoint, start, clips, group, concurrency), processes)
         for start, (_, concurrency, endpoint) in zip(spans, cases, strict=False)
     ]
     spawn = multiprocessing.get_context("spawn")
     gate = Gate(spawn.Semaphore(0), spawn.Event())
     with ProcessPoolExecutor(processes, spawn, initializer=join, initargs=(gate,)) as pool:
         for (number, *_), shares in zip(cases, wanted, strict=True):
-            yield {"round": number, **_measure(pool, gate, shares)}
+            asked = [replace(share, url=urls[index % len(urls)]) for index, share in enumerate(shares)]
+            yield {"round": number, **_measure(pool, gate, asked)}
 
 
 def beside_chat(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -75,11 +83,11 @@ def _measure(pool: ProcessPoolExecutor, gate: Gate, shares: Sequence[Share]) -> 
     playing = [pool.submit(play, share) for share in shares]
     try:
         _wait_for_all(gate, playing)
-        before = read_counters(shares[0].url)
+        before = _read_all(shares)
     finally:
         gate.go.set()  # also if one has failed: the others must not wait for ever
     played = [each.result() for each in playing]
-    after = read_counters(shares[0].url)
+    after = _read_all(shares)
     told = {key: after[key] - before[key] for key in before if key in after}
     return {
         "endpoint": shares[0].endpoint.value,
@@ -87,8 +95,15 @@ def _measure(pool: ProcessPoolExecutor, gate: Gate, shares: Sequence[Share]) -> 
         "concurrency": sum(share.concurrency for share in shares),
         "group": shares[0].group,
         "processes": len(shares),
+        "servers": len({share.url for share in shares}),
         **_summarise(played, told),
     }
+
+
+def _read_all(shares: Sequence[Share]) -> dict[str, float]:
+    """Return the sums of what every one of the servers counts."""
+    first, *others = [read_counters(url) for url in sorted({share.url for share in shares})]
+    return {key: sum((other[key] for other in others), first[key]) for key in first if all(key in o for o in others)}
 
 
 def _wait_for_all(gate: Gate, playing: Sequence[Future[Played]]) -> None:
@@ -118,7 +133,7 @@ def _summarise(played: Sequence[Played], told: dict[str, float]) -> dict[str, An
 
 
 def main(
-    url: Annotated[str, typer.Argument(help="The server, http://host:port.")],
+    urls: Annotated[list[str], typer.Argument(help="The servers, http://host:port.")],
     tasks: Annotated[int, typer.Option(help="Clips for each measurement.")] = 64,
     group: Annotated[int, typer.Option(help="Episodes of each clip.")] = 8,
     concurrency: Annotated[list[int] | None, typer.Option(help="Episodes under way at once; may be repeated.")] = None,
@@ -128,11 +143,11 @@ def main(
     first: Annotated[int, typer.Option(help="The first clip.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare the endpoints of one server."""
+    """Compare the endpoints of these servers."""
     measured: list[dict[str, Any]] = []
     try:
         for row in compare(
-            url,
+            urls,
             clips=tasks,
             group=group,
             concurrencies=concurrency or [16, 64, 256],

@@ -54,7 +54,7 @@ def test_what_cannot_be_shared_is_told(clips: int, group: int, places: int, proc
 
 
 def measure_all(url: str, **asked: Any) -> list[dict[str, Any]]:
-    return beside_chat(list(compare(url, **asked)))
+    return beside_chat(list(compare([url], **asked)))
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, text: str, status: int = 200) -> None:
@@ -102,6 +102,25 @@ async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.Mo
         assert row["node_seconds"]["reason"] > 0
 
 
+def test_servers_share_the_processes_and_what_they_count_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two servers, three processes; one of the servers does not tell what it generated."""
+    counts = {"http://a": {"api_cpu": 1.0, "generated": 5.0}, "http://b": {"api_cpu": 2.0}}
+    monkeypatch.setattr(endpoints, "read_counters", counts.__getitem__)
+    seen: list[list[str]] = []
+
+    def measure(_: object, __: object, shares: list[Share]) -> dict[str, object]:
+        seen.append([share.url for share in shares])
+        assert endpoints._read_all(shares) == {"api_cpu": 3.0}
+        return {"endpoint": "chat", "concurrency": 3, "episodes_per_second": 1.0}
+
+    monkeypatch.setattr(endpoints, "_measure", measure)
+    asked: dict[str, Any] = {"clips": 6, "group": 1, "concurrencies": [3], "endpoints": [Endpoint.CHAT]}
+    list(compare([*counts], **asked, processes=3))
+    assert seen == [["http://a", "http://b", "http://a"]]
+    with pytest.raises(InputError, match="1 processes cannot ask 2 servers"):
+        list(compare([*counts], **asked, processes=1))
+
+
 def test_endpoints_are_compared_with_chat_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody plays: the first measurement says one episode a second, the second two."""
     said = iter(range(1, 100))
@@ -124,24 +143,21 @@ def test_endpoints_are_compared_with_chat_of_the_same_round(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-async def test_one_that_fails_is_told_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_fails_is_told_and_nobody_waits() -> None:
     """The first share can play, the second has no server."""
-
-    def split(whole: Share, processes: int) -> list[Share]:
-        one, two = share_out(whole, processes)
-        return [one, Share("http://127.0.0.1:9", two.endpoint, two.first, two.clips, two.group, two.concurrency)]
-
-    monkeypatch.setattr(endpoints, "share_out", split)
     async with stub_endpoint(0.01) as url:
         with pytest.raises(PolicyError, match="cannot be reached"):
             await asyncio.to_thread(
-                measure_all,
-                url.removesuffix("/v1"),
-                clips=2,
-                group=1,
-                concurrencies=[2],
-                endpoints=[Endpoint.CHAT],
-                processes=2,
+                lambda: list(
+                    compare(
+                        [url.removesuffix("/v1"), "http://127.0.0.1:9"],
+                        clips=2,
+                        group=1,
+                        concurrencies=[2],
+                        endpoints=[Endpoint.CHAT],
+                        processes=2,
+                    )
+                )
             )
 
 
