@@ -4,10 +4,11 @@ Run `python -m evals.speed.endpoints http://localhost:8000 [--tasks 64] [--group
 beside a server of the embedded policy. Several addresses share the episodes: each process asks one of them. Nothing is
 cut, so that policy and server are what is timed: chat sends every picture with every turn, tokens send it once;
 `scored` are tokens with their log-probabilities, as training asks for them; `together` are tokens, a group's turns in
-one request while they agree. With `--group 8` eight episodes share a clip, as in training; `--group 1` gives every
-episode a clip of its own. Clips are drawn before the clock starts; ask again with a higher `--first`, or the server has
-seen them. How fast a machine is changes within minutes: `--rounds 3` asks all three times, in turn. Start the server
-with room for all pictures (`--mm-processor-cache-gb`): chat beside tokens lost some on long runs of vLLM 0.25.
+one request while they agree; `branched` are tokens, a group's turns decoded once until they part. With `--group 8`
+eight episodes share a clip, as in training; `--group 1` gives every episode a clip of its own. Clips are drawn before
+the clock starts; ask again with a higher `--first`, or the server has seen them. How fast a machine is changes within
+minutes: `--rounds 3` asks all three times, in turn. Start the server with room for all pictures
+(`--mm-processor-cache-gb`): chat beside tokens lost some on long runs of vLLM 0.25.
 """
 
 import json

@@ -35,13 +35,15 @@ _gate: "Gate"  # given to each process as it starts
 class Endpoint(StrEnum):
     """How the server is asked.
 
-    `scored` is by tokens, with their log-probabilities; `together` by tokens, for all turns of the same prompt at once.
+    `scored` is by tokens, with their log-probabilities; `together` by tokens, for all turns of the same prompt at once;
+    `branched` by tokens, all turns of the same prompt decoded as one until they part.
     """
 
     CHAT = "chat"
     TOKENS = "tokens"
     SCORED = "scored"
     TOGETHER = "together"
+    BRANCHED = "branched"
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ async def _open(share: Share) -> "OpenAIPolicy | VLLMTokenPolicy":
         api_key=read_settings().secret(),
         logprobs=share.endpoint is Endpoint.SCORED,
         coalesce=share.endpoint is Endpoint.TOGETHER,
+        branch=share.endpoint is Endpoint.BRANCHED,
     )
 
 

@@ -44,6 +44,10 @@ class Prompt:
             self.spans += [Span(span.image, self.length + span.offset, span.length) for span in piece.spans]
             self.length += len(piece.ids)
 
+    def then(self, ids: Sequence[int]) -> "Prompt":
+        """Return the prompt that goes on with what has been sampled."""
+        return Prompt([*self._pieces, _piece(ids, ())])
+
     @property
     def images(self) -> list[ImageRef]:
         """The pictures in token order."""

@@ -18,6 +18,7 @@ from graphs.conversation import Turn
 from graphs.policies.base import Completion, Sampling, cut_after
 from graphs.policies.chatml import ChatML
 from graphs.policies.coalescing import Coalescer
+from graphs.policies.vllm_branching import Brancher
 from graphs.policies.vllm_forms import choose_form
 from graphs.policies.vllm_pictures import Claim, Holdings
 from graphs.policies.vllm_prompts import Prompt, PromptEncoder
@@ -44,9 +45,10 @@ class VLLMTokenPolicy:
     that the server names, if that is a folder here. The server is greeted at once. `logprobs` tells whether it is asked
     for those of what it samples: training needs them, an answer does not, and they cost it time. With `coalesce`
     episodes that go on from the same prompt ask once for their turns, which all come when the longest is done: for
-    short turns. `timeout` is in seconds per request. Safe for concurrent episodes and several event loops. Raises
-    InputError if a checkpoint must be named, PolicyError if the server cannot be reached or the checkpoint cannot be
-    read.
+    short turns. With `branch` such turns are decoded together until they part (`Brancher`), where temperature and top_p
+    are 1: for a policy that is sure of most of what it says. `timeout` is in seconds per request. Safe for concurrent
+    episodes and several event loops. Raises InputError if a checkpoint must be named, PolicyError if the server cannot
+    be reached or the checkpoint cannot be read.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class VLLMTokenPolicy:
         api_key: str | None = None,
         logprobs: bool = True,
         coalesce: bool = False,
+        branch: bool = False,
         timeout: float = 120.0,
         retries: int = 3,
         pause: float = 0.5,
@@ -75,6 +78,7 @@ class VLLMTokenPolicy:
         self._pictures = Holdings()
         self._apart = 0
         self._coalescer = Coalescer[Sample]() if coalesce else None
+        self._brancher = Brancher(self._ask, self._draw, barred=self.chatml.image_pad) if branch else None
 
     @property
     def name(self) -> str:
@@ -105,7 +109,17 @@ class VLLMTokenPolicy:
         """Close the connections of the running event loop."""
         await self._server.close()
 
+    def forget(self) -> None:
+        """Keep nothing that the server has said, after its weights have changed."""
+        if self._brancher is not None:
+            self._brancher.forget()
+
     async def _sample(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], seed: int) -> Sample:
+        if self._brancher is not None and params["temperature"] == params["top_p"] == 1.0:
+            return await self._brancher.sample(prompt, images, params, seed)
+        return await self._draw(prompt, images, params, seed)
+
+    async def _draw(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], seed: int) -> Sample:
         """Return a sample, if wished asked for together with those that other episodes want of the same prompt."""
 
         async def ask(first: int, count: int) -> Sequence[Sample]:
@@ -143,7 +157,7 @@ class VLLMTokenPolicy:
             return self._body(self._form.fields(prompt, pixels), asked)
 
         def read(reply: bytes) -> Reply:
-            return read_reply(reply, scored=self._scored, samples=asked["n"])
+            return read_reply(reply, scored=asked["logprobs"] is not None, samples=asked["n"])
 
         def mend(error: Exception) -> bool:
             nonlocal claim, losses, apart

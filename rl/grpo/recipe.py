@@ -62,6 +62,8 @@ class SamplerPart(RecipePart):
     """Which of the models that a server serves."""
     coalesce: bool = False
     """Whether a group's turns are one request while its prompts are the same: for short turns of a small policy."""
+    branch: bool = False
+    """Whether they are decoded together until they part: for a policy that is sure of most of what it says."""
 
 
 class StagePart(RecipePart):

@@ -65,7 +65,9 @@ class VLLMSampler:
         from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
         url = part.urls[process % len(part.urls)]
-        policy = VLLMTokenPolicy(url, checkpoint=checkpoint, model=part.model, coalesce=part.coalesce)
+        self._policy = policy = VLLMTokenPolicy(
+            url, checkpoint=checkpoint, model=part.model, coalesce=part.coalesce, branch=part.branch
+        )
         self.policy: Policy = policy
         self.chatml = policy.chatml
         self._part, self._checkpoint, self._served, self._dtype = part, checkpoint, served, dtype
@@ -81,6 +83,7 @@ class VLLMSampler:
             servers = [ServerWeights(url) for url in self._part.urls]
             asyncio.run(_update_all(servers, self._served))
         trainer.accelerator.wait_for_everyone()
+        self._policy.forget()
 
 
 async def _update_all(servers: Sequence[ServerWeights], folder: Path) -> None:

@@ -481,6 +481,70 @@ async def test_a_group_of_episodes_asks_once_a_turn_as_long_as_it_agrees(server:
     assert [request["sampling_params"]["n"] for request in server.requests] == [4, 4]
 
 
+# Groups that branch.
+
+
+def certain(ids: list[int]) -> list[dict[int, float]]:
+    return [{token: 0.0} for token in ids]
+
+
+async def test_a_group_that_is_sure_is_decoded_once(server: TokenServer) -> None:
+    ids = encode("<answer> none </answer>")
+    server.says = [tokens(ids, named=certain(ids))]
+    images = ImageStore()
+    asked = policy(server, branch=True)
+    completions = await sample(asked, *drawn(4, 5, 9, turn=shown(images, 32), images=images))
+    assert {completion.token_ids for completion in completions} == {tuple(ids)}
+    assert {completion.logprobs for completion in completions} == {tuple(scores(len(ids)))}
+    (request,) = server.requests
+    params = request["sampling_params"]
+    assert (params["temperature"], params["logprobs"], params["n"]) == (0.0, 20, 1)
+    asked.forget()
+    await sample(asked, *drawn(4, turn=shown(images, 32), images=images))
+    assert len(server.requests) == 2
+
+
+async def test_who_draws_otherwise_is_gone_on_with_from_there(server: TokenServer) -> None:
+    trunk, rest = encode("<answer> none </answer>"), encode(" two </answer>")
+    other = encode("one")[0]
+    named = [{trunk[0]: 0.0}, {other: 0.0}, *certain(trunk[2:])]
+    server.says = [tokens(trunk, named=named), tokens(rest)]
+    (completion,) = await sample(policy(server, branch=True), *drawn(4), max_tokens=50)
+    assert completion.token_ids == (trunk[0], other, *rest)
+    assert completion.logprobs == (scores(1)[0], 0.0, *scores(len(rest)))
+    assert completion.prompt_tokens == len(server.requests[0]["token_ids"])
+    assert server.requests[1]["token_ids"] == [*server.requests[0]["token_ids"], trunk[0], other]
+    params = server.requests[1]["sampling_params"]
+    assert (params["temperature"], params["max_tokens"], params["seed"], params["n"]) == (1.0, 48, 4, 1)
+    assert params["logprobs"] == 0
+
+
+async def test_who_draws_an_end_has_ended(server: TokenServer) -> None:
+    asked = policy(server, branch=True, logprobs=False)
+    ids, end = encode("<answer> none </answer>"), asked.chatml.end_of_turn
+    server.says = [tokens(ids, named=[{ids[0]: 0.0}, {end: 0.0}, *certain(ids[2:])])]
+    (completion,) = await sample(asked, *drawn(4))
+    assert (completion.token_ids, completion.finish_reason, completion.logprobs) == ((ids[0], end), "stop", None)
+    (completion,) = await sample(asked, *drawn(4), max_tokens=2)
+    assert len(server.requests) == 2
+    server.says = [tokens(ids[:2], finish="length", named=[{ids[0]: 0.0}, {ids[2]: 0.0}])]
+    asked.forget()
+    (completion,) = await sample(asked, *drawn(4), max_tokens=2)
+    assert (completion.token_ids, completion.finish_reason) == ((ids[0], ids[2]), "length")
+
+
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0.5), Sampling(temperature=1.0, top_p=0.9), Sampling()])
+async def test_only_what_the_server_says_the_probabilities_of_is_drawn_here(
+    server: TokenServer, sampling: Sampling
+) -> None:
+    await sample(policy(server, branch=True), (HELLO, ImageStore(), sampling))
+    (request,) = server.requests
+    assert (request["sampling_params"]["temperature"], request["sampling_params"]["logprobs"]) == (
+        sampling.temperature,
+        0,
+    )
+
+
 # vLLM from 0.30 on.
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -42,14 +42,19 @@ def scores(count: int) -> list[float]:
 
 
 def tokens(
-    *samples: list[int], finish: str = "stop", prompt: int | None = None, scored: bool = True, **more: object
+    *samples: list[int],
+    finish: str = "stop",
+    prompt: int | None = None,
+    scored: bool = True,
+    named: Sequence[Mapping[int, float]] = (),
+    **more: object,
 ) -> Answer:
-    """Answer with the ids of each sample."""
+    """Answer with the ids of each sample; `named` are, for each place, ids with their log-probabilities."""
     choices = []
     for index, ids in enumerate(samples):
         content = [
-            {"token": f"token_id:{token}", "logprob": score, "bytes": None, "top_logprobs": []}
-            for token, score in zip(ids, scores(len(ids)), strict=True)
+            {**_named(token, score), "top_logprobs": [_named(*each) for each in among.items()]}
+            for token, score, among in zip(ids, scores(len(ids)), named or [{}] * len(ids), strict=True)
         ]
         logprobs = {"content": content} if scored else None
         choices.append({"index": index, "token_ids": ids, "finish_reason": finish, "logprobs": logprobs})
@@ -227,6 +232,10 @@ class TokenServer:
         counts = iter([self.held[part["uuid"]] for part in request["content_parts"]])
         runs = [[token] * next(counts) if token == pad else [token] for token in request["token_ids"]]
         return [token for run in runs for token in run]
+
+
+def _named(token: int, score: float) -> dict[str, object]:
+    return {"token": f"token_id:{token}", "logprob": score, "bytes": None}
 
 
 def _lost(request: dict[str, Any], name: str) -> Answer:

@@ -21,7 +21,7 @@ from tools.errors import InputError
 pytestmark = pytest.mark.slow
 
 
-def recipe(*urls: str, dtype: str = "float32", coalesce: bool = False) -> GRPORecipe:
+def recipe(*urls: str, dtype: str = "float32", **sampler: bool) -> GRPORecipe:
     trl = {
         "num_generations": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 1, "max_steps": 2,
         "learning_rate": 1e-3, "gradient_checkpointing": False,
@@ -29,7 +29,7 @@ def recipe(*urls: str, dtype: str = "float32", coalesce: bool = False) -> GRPORe
     values = {
         "name": "served", "reproduces": "nothing", "needs": "a CPU", "policy": str(EMBEDDED_FOLDER),
         "profile": "embedded", "reward": "segscout", "seed": 3, "tasks": {"source": "emblems", "seed": 5, "n": 50},
-        "parity_alarm": 100.0, "sampler": {"urls": urls, "coalesce": coalesce}, "trl": trl, "dtype": dtype,
+        "parity_alarm": 100.0, "sampler": {"urls": urls, **sampler}, "trl": trl, "dtype": dtype,
     }  # fmt: skip
     return GRPORecipe.model_validate(values)
 
