@@ -21,8 +21,8 @@ from graphs.policies.vllm_replies import Reply, Sample, make_sample
 from tools.errors import PolicyError
 from tools.image_store import ImageStore
 
-_NAMED = 20
-"""How many tokens of each place the server is to name: what vLLM allows unless it is told otherwise."""
+_NAMED = 8
+"""How many tokens of each place the server names: each costs it some 14 us, and a turn one request if it draws none."""
 _NEVER = -100
 _OTHER = 2**30
 """Sets the seeds of what is drawn here, and of a single token, apart from that by which the server draws the rest."""

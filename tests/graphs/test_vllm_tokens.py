@@ -498,7 +498,7 @@ async def test_a_group_that_is_sure_is_decoded_once(server: TokenServer) -> None
     assert {completion.logprobs for completion in completions} == {tuple(scores(len(ids)))}
     (request,) = server.requests
     params = request["sampling_params"]
-    assert (params["temperature"], params["logprobs"], params["n"]) == (0.0, 20, 1)
+    assert (params["temperature"], params["logprobs"], params["n"]) == (0.0, 8, 1)
     asked.forget()
     await sample(asked, *drawn(4, turn=shown(images, 32), images=images))
     assert len(server.requests) == 2

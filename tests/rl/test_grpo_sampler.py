@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,14 +10,17 @@ pytest.importorskip("trl", reason="needs the extra train")
 
 import torch
 from tiny_policy import read_weights
-from token_server import token_server
+from token_server import encode, token_server, tokens
 
+from graphs.conversation import Text, Turn
 from graphs.dialects.seg_research import answer_turn
+from graphs.policies.base import Sampling
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
-from rl.grpo.recipe import GRPORecipe
-from rl.grpo.sampler import open_sampler
+from rl.grpo.recipe import GRPORecipe, SamplerPart
+from rl.grpo.sampler import VLLMSampler, open_sampler
 from rl.grpo.train import run
 from tools.errors import InputError
+from tools.image_store import ImageStore
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +69,34 @@ def test_a_trainer_that_computes_in_16_bits_serves_16_bits(tmp_path):
         run(once, tmp_path, device="cpu")
         assert 2 in [request["sampling_params"]["n"] for request in server.requests]  # both of the group at once
     assert {weight.dtype for weight in read_weights(tmp_path / "served").values()} == {torch.bfloat16}
+
+
+async def test_what_a_server_said_with_other_weights_is_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr("rl.grpo.sampler.save_trained", lambda *_, **__: None)
+    accelerator = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: None)
+    trainer = SimpleNamespace(state=SimpleNamespace(global_step=1), accelerator=accelerator)
+    with token_server() as server:
+        ids = encode("<answer> none </answer>")
+        server.says = [tokens(ids, named=[{token: 0.0} for token in ids])]
+        sampler = VLLMSampler(
+            SamplerPart(urls=(server.url,), branch=True), str(EMBEDDED_FOLDER), tmp_path, 0, torch.float32
+        )
+        asks = []
+        for step in (1, 1, 2):
+            trainer.state.global_step = step
+            sampler.update(trainer)
+            for seed in range(2):
+                said = await sampler.policy.complete(
+                    (Turn("user", (Text("hi"),)),),
+                    ImageStore(),
+                    max_tokens=50,
+                    stop=("</answer>",),
+                    sampling=Sampling(temperature=1.0, seed=seed),
+                )
+                assert said.token_ids == tuple(ids)
+            asks.append(len(server.requests))
+        await sampler.policy.close()
+    assert asks == [1, 1, 2]
 
 
 def test_what_cannot_be_sampled_in_process_is_told(tmp_path, monkeypatch):
