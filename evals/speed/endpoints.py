@@ -43,13 +43,14 @@ def compare(
     """Measure each endpoint at each concurrency, each on clips of its own, from clip `first` on, `rounds` times.
 
     Yields each as soon as it is measured, so that what fails later does not cost it.
-    Raises InputError if there are more processes than clips or places, or fewer than servers, PolicyError if a server
-    cannot be asked.
+    Raises InputError if there are more processes than clips or places, or servers of which some would be asked by more
+    of them than others, PolicyError if a server cannot be asked.
     """
-    if processes < len(urls):
+    urls = [*dict.fromkeys(url.rstrip("/") for url in urls)]
+    if processes < 1 or processes % len(urls):
         raise InputError(
-            f"{processes} processes cannot ask {len(urls)} servers, one each.",
-            remedy=f"Give --processes of at least {len(urls)}.",
+            f"{processes} processes cannot ask {len(urls)} servers alike.",
+            remedy=f"Give --processes of {len(urls)} or a multiple.",
         )
     spans = range(first, first + 1_000_000, clips + processes * WARM_UP)
     cases = [*product(range(rounds), concurrencies, endpoints)]

@@ -1,7 +1,8 @@
 """Sample many conversations at once with one model in process: what training rolls episodes out with.
 
-Requests that arrive together become one wave: every conversation is read whole, padded on the left, and all of them
-are decoded in step. Each request draws from a stream of its own, so that a wave's company does not change its choice.
+Requests that arrive together become one wave: every conversation is read whole, padded on the left, those that are the
+same once for all, and all of them are decoded in step. Each request draws from a stream of its own, so that a wave's
+company does not change its choice.
 """
 
 import asyncio
@@ -122,7 +123,13 @@ class BatchingPolicy:
     def _decode(self, requests: Sequence[_Request]) -> list[Completion]:
         device = self.model.device
         cache = DynamicCache()
-        hidden, mask, step = self._read(requests, cache)
+        places: dict[Encoded, int] = {}
+        rows = [places.setdefault(request.encoded, len(places)) for request in requests]
+        hidden, mask, step = self._read([requests[rows.index(place)] for place in places.values()], cache)
+        if len(places) < len(requests):  # a group's prompts are the same for as long as it agrees
+            spread = torch.tensor(rows, device=device)
+            cache.batch_select_indices(spread)
+            hidden, mask, step = hidden[spread], mask[spread], step[spread]
         lengths = [request.max_tokens for request in requests]
         draw = _Draw([request.sampling for request in requests], lengths, self.chatml.image_pad, device)
         sampled: list[list[int]] = [[] for _ in requests]

@@ -43,6 +43,7 @@ class Shared(Generic[T]):
         flight = self._under_way.get(place)
         if flight is None:
             flight = self._under_way[place] = _Flight(loop.create_task(self._make(key, make)))
+            flight.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # told, if anybody waits
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)

@@ -7,12 +7,12 @@ The server continues exactly the ids that training reads, and says which ids it 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import openai
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from graphs.conversation import Turn
 from graphs.policies.base import Completion, Sampling, cut_after
@@ -71,7 +71,7 @@ class VLLMTokenPolicy:
         self._model = served.model
         folder = checkpoint or _folder(served.root, self._server.endpoint)
         self.chatml, self._tokenizer, patch = _read_checkpoint(folder)
-        self._ends = {self.chatml.end_of_turn, self._tokenizer.eos_token_id} - {None}
+        self._ends = {self.chatml.end_of_turn, self._tokenizer.eos_token_id, *_read_ends(folder)} - {None}
         self._encode = PromptEncoder(self.chatml)
         self._stopping = cache(self._find_stopping)
         self._form = choose_form(served.version, Renderer(self._server, self._model, self.chatml, patch))
@@ -93,7 +93,12 @@ class VLLMTokenPolicy:
         Raises PolicyError that names the server and the remedy, also if the server read another prompt than ours.
         """
         prompt = self._encode(turns)
-        choice = await self._sample(prompt, images, self._params(max_tokens, stop, sampling), sampling.seed % 2**31)
+        params, seed = self._params(max_tokens, stop, sampling), sampling.seed % 2**31
+        if self._brancher is not None and sampling.temperature == sampling.top_p == 1.0:
+            ended = partial(self._spells, stop)
+            choice = await self._brancher.sample(prompt, images, params, seed, ended)
+        else:
+            choice = await self._draw(prompt, images, params, seed)
         ids = self._until_stop(choice.token_ids, stop)
         text = cut_after(str(self._tokenizer.decode(ids[:-1] if ids[-1] in self._ends else ids)), stop)
         return Completion(
@@ -113,11 +118,6 @@ class VLLMTokenPolicy:
         """Keep nothing that the server has said, after its weights have changed."""
         if self._brancher is not None:
             self._brancher.forget()
-
-    async def _sample(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], seed: int) -> Sample:
-        if self._brancher is not None and params["temperature"] == params["top_p"] == 1.0:
-            return await self._brancher.sample(prompt, images, params, seed)
-        return await self._draw(prompt, images, params, seed)
 
     async def _draw(self, prompt: Prompt, images: ImageStore, params: Mapping[str, Any], seed: int) -> Sample:
         """Return a sample, if wished asked for together with those that other episodes want of the same prompt."""
@@ -228,11 +228,14 @@ class VLLMTokenPolicy:
                 remedy="Give the served model's own folder as checkpoint, and sizes that its processor keeps.",
             )
 
+    def _spells(self, stop: Sequence[str], ids: Sequence[int]) -> bool:
+        return _holds(self._tokenizer.decode(ids), stop)
+
     def _until_stop(self, ids: Sequence[int], stop: Sequence[str]) -> Sequence[int]:
         """Return ids up to the one that ends the first stop string."""
-        if not _holds(self._tokenizer.decode(ids[:-1]), stop):
+        if not self._spells(stop, ids[:-1]):
             return ids
-        return ids[: next(count for count in range(1, len(ids)) if _holds(self._tokenizer.decode(ids[:count]), stop))]
+        return ids[: next(count for count in range(1, len(ids)) if self._spells(stop, ids[:count]))]
 
 
 def _holds(text: str, stop: Sequence[str]) -> bool:
@@ -265,3 +268,12 @@ def _read_checkpoint(checkpoint: str | Path) -> tuple[ChatML, Any, int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
     return ChatML(encode, cell=cell), tokenizer, int(vision.patch_size)
+
+
+def _read_ends(checkpoint: str | Path) -> list[int]:
+    """Return the ids that end a turn for a server of this checkpoint, whatever it is asked."""
+    try:
+        told = GenerationConfig.from_pretrained(checkpoint).eos_token_id
+    except OSError:  # not every checkpoint says how to generate
+        return []
+    return told if isinstance(told, list) else [told]

@@ -103,7 +103,7 @@ async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.Mo
 
 
 def test_servers_share_the_processes_and_what_they_count_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two servers, three processes; one of the servers does not tell what it generated."""
+    """Two servers, four processes; one of the servers does not tell what it generated."""
     counts = {"http://a": {"api_cpu": 1.0, "generated": 5.0}, "http://b": {"api_cpu": 2.0}}
     monkeypatch.setattr(endpoints, "read_counters", counts.__getitem__)
     seen: list[list[str]] = []
@@ -114,11 +114,11 @@ def test_servers_share_the_processes_and_what_they_count_is_added(monkeypatch: p
         return {"endpoint": "chat", "concurrency": 3, "episodes_per_second": 1.0}
 
     monkeypatch.setattr(endpoints, "_measure", measure)
-    asked: dict[str, Any] = {"clips": 6, "group": 1, "concurrencies": [3], "endpoints": [Endpoint.CHAT]}
-    list(compare([*counts], **asked, processes=3))
-    assert seen == [["http://a", "http://b", "http://a"]]
-    with pytest.raises(InputError, match="1 processes cannot ask 2 servers"):
-        list(compare([*counts], **asked, processes=1))
+    asked: dict[str, Any] = {"clips": 6, "group": 1, "concurrencies": [4], "endpoints": [Endpoint.CHAT]}
+    list(compare([*counts, "http://a/"], **asked, processes=4))
+    assert seen == [["http://a", "http://b"] * 2]
+    with pytest.raises(InputError, match="3 processes cannot ask 2 servers alike"):
+        list(compare([*counts], **asked, processes=3))
 
 
 def test_endpoints_are_compared_with_chat_of_the_same_round(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Shared: what many want is made once, as long as it is the same."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -100,6 +102,24 @@ async def test_nothing_from_before_is_given_after_it_was_to_be_forgotten() -> No
 
 
 def test_each_event_loop_makes_its_own_unless_it_is_there() -> None:
+    shared, both = Shared[str](4), threading.Barrier(2)
+
+    async def take(meets: bool) -> str:
+        async def make() -> str:
+            if meets:
+                both.wait(timeout=20)  # only if both make theirs at the same time
+            return str(threading.get_ident())
+
+        return await shared.get("a", make)
+
+    with ThreadPoolExecutor(2) as pool:
+        told = list(pool.map(lambda _: asyncio.run(take(True)), range(2)))
+    assert len(set(told)) == 2
+    assert asyncio.run(take(False)) in told
+    assert shared._under_way == {}
+
+
+def test_a_loop_that_ends_takes_what_it_was_making_along() -> None:
     shared = Shared[str](4)
 
     async def leave() -> None:
@@ -113,6 +133,5 @@ def test_each_event_loop_makes_its_own_unless_it_is_there() -> None:
         return await shared.get("a", maker.make("a"))
 
     asyncio.run(leave())
-    assert asyncio.run(take()) == "a 1"
     assert shared._under_way == {}
     assert asyncio.run(take()) == "a 1"

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -504,16 +506,28 @@ async def test_a_group_that_is_sure_is_decoded_once(server: TokenServer) -> None
     assert len(server.requests) == 2
 
 
-async def test_who_draws_otherwise_is_gone_on_with_from_there(server: TokenServer) -> None:
+@pytest.mark.parametrize("version", ["0.25.1", "0.31.0"])
+async def test_who_draws_otherwise_is_gone_on_with_from_there(server: TokenServer, version: str) -> None:
+    server.version = version
     trunk, rest = encode("<answer> none </answer>"), encode(" two </answer>")
     other = encode("one")[0]
     named = [{trunk[0]: 0.0}, {other: 0.0}, *certain(trunk[2:])]
-    server.says = [tokens(trunk, named=named), tokens(rest)]
-    (completion,) = await sample(policy(server, branch=True), *drawn(4), max_tokens=50)
+    images = ImageStore()
+    turn = shown(images, 32, 64)
+    more: list[dict[str, object]] = [{}, {}]
+    asked = policy(server, branch=True)
+    if version == "0.31.0":
+        ids = list(asked.chatml.encode((turn,)).ids)
+        more = [{"prompt_token_ids": ids}, {"prompt_token_ids": [*ids, trunk[0], other]}]
+    server.says = [tokens(trunk, named=named, **more[0]), tokens(rest, **more[1])]
+    (completion,) = await sample(asked, *drawn(4, turn=turn, images=images), max_tokens=50)
     assert completion.token_ids == (trunk[0], other, *rest)
     assert completion.logprobs == (scores(1)[0], 0.0, *scores(len(rest)))
-    assert completion.prompt_tokens == len(server.requests[0]["token_ids"])
+    assert completion.prompt_tokens == len(asked.chatml.encode((turn,)).ids)
     assert server.requests[1]["token_ids"] == [*server.requests[0]["token_ids"], trunk[0], other]
+    named_again = [named for named, *_ in server._pictures(server.requests[1])]
+    assert named_again == [part.sha256 for part in turn.parts if isinstance(part, ImageRef)]
+    assert server.carried == 2
     params = server.requests[1]["sampling_params"]
     assert (params["temperature"], params["max_tokens"], params["seed"], params["n"]) == (1.0, 48, 4, 1)
     assert params["logprobs"] == 0
@@ -531,6 +545,27 @@ async def test_who_draws_an_end_has_ended(server: TokenServer) -> None:
     asked.forget()
     (completion,) = await sample(asked, *drawn(4), max_tokens=2)
     assert (completion.token_ids, completion.finish_reason) == ((ids[0], ids[2]), "length")
+
+
+async def test_a_turn_ends_where_the_server_ends_it_unasked(server: TokenServer, tmp_path: Path) -> None:
+    """VLLM ends turns at every end that the checkpoint's generation_config names, whatever it is asked."""
+    (ends,) = encode("<|endoftext|>")
+    for file in EMBEDDED_FOLDER.glob("*.json"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    asked = policy(server, branch=True, checkpoint=tmp_path)
+    told = json.loads((tmp_path / "generation_config.json").read_text())
+    assert ends not in asked._ends
+    for eos in ([asked.chatml.end_of_turn, ends], ends):
+        (tmp_path / "generation_config.json").write_text(json.dumps({**told, "eos_token_id": eos}))
+        asked = policy(server, branch=True, checkpoint=tmp_path)
+        ids = encode("<answer> none </answer>")
+        server.says = [tokens(ids, named=[{ids[0]: 0.0}, {ends: 0.0}, *certain(ids[2:])])]
+        (completion,) = await sample(asked, *drawn(4))
+        assert (completion.token_ids, completion.finish_reason) == ((ids[0], ends), "stop")
+        assert "endoftext" not in completion.text
+        assert ends in server.requests[-1]["sampling_params"]["stop_token_ids"]
+    (tmp_path / "generation_config.json").unlink()
+    assert policy(server, checkpoint=tmp_path)._ends >= {asked.chatml.end_of_turn}
 
 
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0.5), Sampling(temperature=1.0, top_p=0.9), Sampling()])

@@ -26,11 +26,17 @@ def conversations(images: ImageStore) -> list[list[Turn]]:
 
 
 def complete_all(
-    policy: BatchingPolicy | LocalPolicy, talks: Sequence[list[Turn]], images: ImageStore, samplings: Sequence[Sampling]
+    policy: BatchingPolicy | LocalPolicy,
+    talks: Sequence[list[Turn]],
+    images: ImageStore,
+    samplings: Sequence[Sampling],
+    most: int | None = None,
 ) -> list[Completion]:
+    """Ask for all at once, for a token more each, or for `most`."""
+
     async def run() -> list[Completion]:
         asked = (
-            policy.complete(talk, images, max_tokens=8 + number, stop=(), sampling=sampling)
+            policy.complete(talk, images, max_tokens=most or 8 + number, stop=(), sampling=sampling)
             for number, (talk, sampling) in enumerate(zip(talks, samplings, strict=True))
         )
         return list(await asyncio.gather(*asked))
@@ -66,6 +72,24 @@ def test_company_in_a_wave_does_not_change_what_is_drawn(tiny_policy):
     assert all(np.allclose(one.logprobs, two.logprobs, atol=1e-5) for one, two in zip(together, alone, strict=True))
     again = complete_all(policy, talks, images, [Sampling(temperature=1.0, seed=seed) for seed in (13, 11, 14, 11)])
     assert [c.token_ids for c in again] != [c.token_ids for c in together]
+
+
+def test_conversations_that_are_the_same_are_read_once(tiny_policy, monkeypatch):
+    images = ImageStore()
+    talks = [talk for talk in conversations(images)[1:3] for _ in range(3)]
+    samplings = [Sampling(temperature=1.0, seed=seed) for seed in range(6)]
+    policy = BatchingPolicy.load(tiny_policy, device="cpu")
+    wanted = [complete_all(policy, [talk], images, [one])[0] for talk, one in zip(talks, samplings, strict=True)]
+    read, rows = policy._read, list[int]()
+    monkeypatch.setattr(policy, "_read", lambda requests, cache: rows.append(len(requests)) or read(requests, cache))
+    mixed = [talks[at] for at in (3, 0, 4, 1, 5, 2)]
+    seeds = [samplings[at] for at in (3, 0, 4, 1, 5, 2)]
+    together = dict(zip((3, 0, 4, 1, 5, 2), complete_all(policy, mixed, images, seeds, most=8), strict=True))
+    assert rows == [2]
+    for at, one in enumerate(wanted):
+        assert together[at].token_ids == one.token_ids
+        assert np.allclose(together[at].logprobs, one.logprobs, atol=1e-5)
+    assert len({one.token_ids for one in wanted}) > 2
 
 
 def test_draws_follow_the_distribution():
