@@ -27,7 +27,8 @@ from tools.image_store import ImageStore
 
 _NAMED = 8
 """How many tokens of each place the server names: each costs it some 14 us, and a turn one request if it draws none."""
-_NEVER = -100
+NEVER = -100
+"""The bias that keeps a token from being sampled."""
 _OTHER = 2**30
 """Sets the seeds of what is drawn here, and of a single token, apart from that by which the server draws the rest."""
 _KEPT = 512
@@ -170,7 +171,7 @@ class Brancher:
         A server with `processed_logprobs` scores it among such only and names none of `others` beside it. Any other
         names the likeliest of all: the barred one perhaps, but then one of `others`.
         """
-        bias = {**params["logit_bias"], **{str(token): _NEVER for token in others}}
+        bias = {**params["logit_bias"], **{str(token): NEVER for token in others}}
         once = {**params, "max_tokens": 1, "logprobs": 3, "logit_bias": bias, "seed": seed ^ _OTHER, "n": 1}
         (sample,) = (await self._ask(prompt, images, once)).choices
         among = set(others).isdisjoint(sample.named[0])

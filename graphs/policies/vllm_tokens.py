@@ -18,7 +18,7 @@ from graphs.conversation import Turn
 from graphs.policies.base import Completion, Sampling, cut_after
 from graphs.policies.chatml import ChatML
 from graphs.policies.coalescing import Coalescer
-from graphs.policies.vllm_branching import Brancher
+from graphs.policies.vllm_branching import NEVER, Brancher
 from graphs.policies.vllm_forms import choose_form
 from graphs.policies.vllm_pictures import Claim, Holdings
 from graphs.policies.vllm_prompts import Prompt, PromptEncoder
@@ -31,7 +31,6 @@ from tools.image_store import ImageStore
 _log = logging.getLogger(__name__)
 
 GENERATE = "/inference/v1/generate"
-_NEVER = -100
 _FINAL_ONLY = 2
 """vLLM's RequestOutputKind: nothing is wanted before the end."""
 _APART = 100
@@ -199,7 +198,7 @@ class VLLMTokenPolicy:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "logprobs": 0 if self._scored else None,
-            "logit_bias": {str(self.chatml.image_pad): _NEVER},  # only the graph shows pictures
+            "logit_bias": {str(self.chatml.image_pad): NEVER},  # only the graph shows pictures
             "output_kind": _FINAL_ONLY,
             **self._stopping(tuple(stop)),
         }
