@@ -21,7 +21,7 @@ from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGener
 
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, FinishReason, Sampling, cut_after
-from graphs.policies.chatml import ChatML, Encoded, rope_positions
+from graphs.policies.chatml import ChatML, Encoded, find_ends, rope_positions
 from graphs.policies.vision import PictureEncoder
 from tools.devices import choose_device
 from tools.errors import PolicyError, boundary
@@ -57,7 +57,7 @@ class BatchingPolicy:
         self.model, self._tokenizer = model, tokenizer
         self._pictures = PictureEncoder(model, keep=8 * wave)
         self.chatml = ChatML(self._encode, cell=self._pictures.cell)
-        self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
+        self._ends = find_ends(self.chatml, tokenizer.eos_token_id, model.generation_config.eos_token_id)
         self._spelled: dict[int, str] = {}
         self._waiting: queue.SimpleQueue[_Request] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None

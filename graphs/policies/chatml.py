@@ -126,3 +126,12 @@ def rope_positions(ids: Sequence[int], image_pad: int, grids: Sequence[tuple[int
             step += end - at
         at = end
     return positions
+
+
+def find_ends(chatml: ChatML, *eos: int | Sequence[int] | None) -> frozenset[int]:
+    """Return the ids that end a turn: the end-of-turn token, and what a tokenizer or generation config says beside."""
+    ends = {chatml.end_of_turn}
+    for told in eos:
+        if told is not None:
+            ends.update([told] if isinstance(told, int) else told)
+    return frozenset(ends)

@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, DynamicCache, Qwen3VLForConditionalGener
 
 from graphs.conversation import ImageRef, Turn
 from graphs.policies.base import Completion, FinishReason, Sampling, cut_after
-from graphs.policies.chatml import ChatML, rope_positions
+from graphs.policies.chatml import ChatML, find_ends, rope_positions
 from graphs.policies.drafts import CONTEXT, Drafts
 from graphs.policies.vision import PictureEncoder
 from tools.devices import choose_device
@@ -62,7 +62,7 @@ class LocalPolicy:
         self._model, self._tokenizer = model, tokenizer
         self._pictures = PictureEncoder(model)
         self.chatml = ChatML(self._encode, cell=self._pictures.cell)
-        self._ends = {self.chatml.end_of_turn, tokenizer.eos_token_id}
+        self._ends = find_ends(self.chatml, tokenizer.eos_token_id, model.generation_config.eos_token_id)
         self._memories: list[_Memory] = []
         # In bfloat16 a pass over many tokens rounds otherwise than one over each, so that guesses would change answers.
         self._drafts = Drafts() if model.dtype == torch.float32 else Drafts(length=0)

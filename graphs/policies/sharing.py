@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -43,16 +44,15 @@ class Shared(Generic[T]):
         flight = self._under_way.get(place)
         if flight is None:
             flight = self._under_way[place] = _Flight(loop.create_task(self._make(key, make)))
-            flight.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # told, if anybody waits
+            flight.task.add_done_callback(partial(self._end, place, flight))  # before those who wait go on
         flight.waiting += 1
         try:
             return await asyncio.shield(flight.task)
         finally:
             flight.waiting -= 1
-            if not flight.waiting or flight.task.done():
+            if not flight.waiting:
                 flight.task.cancel()
-                if self._under_way.get(place) is flight:  # or who comes next would wait for what was stopped
-                    del self._under_way[place]
+                self._drop(place, flight)  # or who comes next would wait for what was stopped
 
     def forget(self) -> None:
         """Keep nothing that was made, or begun, until now."""
@@ -60,6 +60,15 @@ class Shared(Generic[T]):
             self._made.clear()
             self._under_way.clear()
             self._age += 1
+
+    def _drop(self, place: Hashable, flight: _Flight[T]) -> None:
+        if self._under_way.get(place) is flight:
+            del self._under_way[place]
+
+    def _end(self, place: Hashable, flight: _Flight[T], task: asyncio.Task[T]) -> None:
+        self._drop(place, flight)
+        if not task.cancelled():
+            task.exception()  # told to those who wait; if nobody does, asyncio would log it as lost
 
     async def _make(self, key: Hashable, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         age = self._age

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from graphs.conversation import Turn
 from graphs.policies.base import Completion, Sampling, cut_after
-from graphs.policies.chatml import ChatML
+from graphs.policies.chatml import ChatML, find_ends
 from graphs.policies.coalescing import Coalescer
 from graphs.policies.vllm_branching import NEVER, Brancher
 from graphs.policies.vllm_forms import choose_form
@@ -70,7 +70,7 @@ class VLLMTokenPolicy:
         self._model = served.model
         folder = checkpoint or _folder(served.root, self._server.endpoint)
         self.chatml, self._tokenizer, patch = _read_checkpoint(folder)
-        self._ends = {self.chatml.end_of_turn, self._tokenizer.eos_token_id, *_read_ends(folder)} - {None}
+        self._ends = find_ends(self.chatml, self._tokenizer.eos_token_id, _read_eos(folder))
         self._encode = PromptEncoder(self.chatml)
         self._stopping = cache(self._find_stopping)
         self._form = choose_form(served.version, Renderer(self._server, self._model, self.chatml, patch))
@@ -269,10 +269,10 @@ def _read_checkpoint(checkpoint: str | Path) -> tuple[ChatML, Any, int]:
     return ChatML(encode, cell=cell), tokenizer, int(vision.patch_size)
 
 
-def _read_ends(checkpoint: str | Path) -> list[int]:
-    """Return the ids that end a turn for a server of this checkpoint, whatever it is asked."""
+def _read_eos(checkpoint: str | Path) -> int | list[int] | None:
+    """Return what ends a turn for a server of this checkpoint, whatever it is asked."""
     try:
-        told = GenerationConfig.from_pretrained(checkpoint).eos_token_id
+        eos: int | list[int] | None = GenerationConfig.from_pretrained(checkpoint).eos_token_id
     except OSError:  # not every checkpoint says how to generate
-        return []
-    return told if isinstance(told, list) else [told]
+        return None
+    return eos

@@ -1,6 +1,7 @@
 """Shared: what many want is made once, as long as it is the same."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,44 @@ async def test_what_failed_is_told_to_all_and_tried_again_for_the_next() -> None
     assert [type(each) for each in told] == [LookupError] * 3
     maker.fails = False
     assert await shared.get("a", maker.make("a")) == "a 2"
+
+
+async def test_each_who_was_told_may_try_again_at_once() -> None:
+    maker, shared = Maker(), Shared[str](4)
+    maker.fails = True
+    maker.go.set()
+
+    async def insist() -> str:
+        try:
+            return await shared.get("a", maker.make("a"))
+        except LookupError:
+            maker.fails = False
+            return await shared.get("a", maker.make("a"))
+
+    assert await asyncio.gather(*(insist() for _ in range(3))) == ["a 2"] * 3
+
+
+async def test_what_fails_as_it_is_stopped_is_not_logged_as_lost() -> None:
+    lost: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: lost.append(told))
+    begun, shared = asyncio.Event(), Shared[str](4)
+
+    async def make() -> str:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("stopped")
+
+    leaves = asyncio.create_task(shared.get("a", make))
+    await begun.wait()
+    leaves.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    for _ in range(3):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert lost == []
 
 
 async def test_who_leaves_takes_nothing_from_the_others() -> None:

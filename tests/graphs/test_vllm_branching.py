@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphs.conversation import ImageRef
 from graphs.policies import vllm_branching
-from graphs.policies.vllm_branching import Brancher
+from graphs.policies.vllm_branching import Brancher, Trunk
 from graphs.policies.vllm_prompts import Piece, Prompt, Span
 from graphs.policies.vllm_replies import Reply, Sample
 from tools.errors import PolicyError
@@ -32,14 +32,15 @@ HELLO = Prompt([Piece((1, 1), "1,1", "1,1")])
 class Model:
     """A server whose next token has a distribution of its own after every prefix; counts what it computes."""
 
-    def __init__(self, seed: int, *, processed: bool, sure: float = 1.0, room: int = 100) -> None:
-        self._seed, self._processed, self._sure, self._room = seed, processed, sure, room
+    def __init__(self, seed: int, *, processed: bool, sure: float = 1.0, room: int = 100, dreams: float = -3.0) -> None:
+        """`dreams`: by how much it would rather say what is barred."""
+        self._seed, self._processed, self._sure, self._room, self._dreams = seed, processed, sure, room, dreams
         self.requests = self.tokens = 0
 
     def chances(self, ids: tuple[int, ...], bias: Mapping[str, float] | None = None) -> np.ndarray[Any, Any]:
         """The probability of each token, with the biases applied."""
         logits = self._sure * np.random.default_rng([self._seed, *ids]).normal(size=WORDS)
-        logits[BARRED] -= 3 * self._sure
+        logits[BARRED] += self._dreams * self._sure
         for token, value in (bias or {}).items():
             logits[int(token)] += value
         weights = np.exp(logits - logits.max())
@@ -61,7 +62,7 @@ class Model:
             # As vLLM does: the sampled one, then the likeliest, so many in all.
             best = [ids[-1], *(int(token) for token in np.argsort(-told) if token != ids[-1])]
             if params["max_tokens"] == 1 and not self._processed:  # computed otherwise, a tie may fall otherwise
-                del best[1]
+                del best[2 if best[1] == BARRED else 1]
             top = best[: max(params["logprobs"], 1)] if params["logprobs"] is not None else []
             named = [{"token": f"token_id:{token}", "logprob": float(told[token])} for token in top]
             content.append({"token": "", "logprob": float(told[ids[-1]]), "top_logprobs": named})
@@ -91,12 +92,15 @@ def turns() -> list[tuple[int, ...]]:
     return [*ended, *product(words, repeat=MOST)]
 
 
-@pytest.mark.parametrize(("processed", "named"), [(True, 20), (True, 2), (True, 1), (False, 20), (False, 5)])
+@pytest.mark.parametrize(
+    ("processed", "named", "dreams"),
+    [(True, 20, -3), (True, 2, -3), (True, 1, -3), (False, 20, -3), (False, 5, -3), (False, 4, 4)],
+)
 async def test_turns_are_distributed_and_scored_as_if_sampled_whole(
-    monkeypatch: pytest.MonkeyPatch, processed: bool, named: int
+    monkeypatch: pytest.MonkeyPatch, processed: bool, named: int, dreams: float
 ) -> None:
     monkeypatch.setattr(vllm_branching, "_NAMED", named)
-    model = Model(7, processed=processed)
+    model = Model(7, processed=processed, dreams=dreams)
     seen = await sample(model, range(6_000), {**PARAMS, "logprobs": 0})
     counted = Counter(tuple(each.token_ids) for each in seen)
     off = 0.0
@@ -161,6 +165,17 @@ async def test_a_trunk_is_grown_once_until_it_is_to_be_forgotten() -> None:
     await brancher.sample(HELLO, ImageStore(), {**PARAMS, "max_tokens": 2}, 3, never)
     await brancher.sample(HELLO.then([2]), ImageStore(), PARAMS, 3, never)
     assert model.requests == 4
+
+
+async def test_a_trunk_does_not_keep_what_it_has_read() -> None:
+    reply = await Model(7, processed=True).ask(
+        HELLO, ImageStore(), {**PARAMS, "temperature": 0.0, "logprobs": 8, "n": 1}
+    )
+    (sample,) = reply.choices
+    assert all(sample.named)
+    kept = Trunk(sample, BARRED).sample
+    assert (kept.token_ids, kept.scores) == (sample.token_ids, sample.scores)
+    assert not any(kept.named)
 
 
 async def test_other_pictures_are_another_trunk_and_go_with_what_follows() -> None:

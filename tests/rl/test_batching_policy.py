@@ -1,6 +1,8 @@
 """BatchingPolicy: company in a wave changes nothing, it equals LocalPolicy, and its scores are the model's."""
 
 import asyncio
+import json
+import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,6 +92,23 @@ def test_conversations_that_are_the_same_are_read_once(tiny_policy, monkeypatch)
         assert together[at].token_ids == one.token_ids
         assert np.allclose(together[at].logprobs, one.logprobs, atol=1e-5)
     assert len({one.token_ids for one in wanted}) > 2
+
+
+def test_turns_end_at_every_end_that_the_checkpoint_names(tiny_policy, tmp_path):
+    """As at a server of the same checkpoint, which ends them there whatever it is asked."""
+    images = ImageStore()
+    talks = conversations(images)[:1]
+    (whole,) = complete_all(LocalPolicy(tiny_policy, device="cpu"), talks, images, [Sampling()])
+    assert whole.finish_reason == "length"
+    folder = tmp_path / "tiny"
+    shutil.copytree(tiny_policy, folder)
+    told = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(
+        json.dumps({**told, "eos_token_id": [told["eos_token_id"], whole.token_ids[0]]})
+    )
+    for kind in (LocalPolicy(folder, device="cpu"), BatchingPolicy.load(folder, device="cpu")):
+        (ended,) = complete_all(kind, talks, images, [Sampling()])
+        assert (ended.token_ids, ended.finish_reason, ended.text) == (whole.token_ids[:1], "stop", "")
 
 
 def test_draws_follow_the_distribution():
