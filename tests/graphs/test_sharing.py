@@ -30,6 +30,7 @@ class Maker:
                 await self.go.wait()
             except asyncio.CancelledError:
                 self.stopped += 1
+                await asyncio.sleep(0.01)  # it takes a while to end
                 raise
             if self.fails:
                 raise LookupError(key)
