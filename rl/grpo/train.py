@@ -183,6 +183,7 @@ def main(
 ) -> None:
     """Run a recipe (a name or a .toml file); --policy, --reward and --minutes replace what it says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a server that samples is asked at every turn
     changed = {
         **({"policy": policy} if policy else {}),
         **({"reward": reward} if reward else {}),
