@@ -49,7 +49,7 @@ def grpo(
     out: Annotated[Path, typer.Option(help="Folder for weights and numbers.")] = Path("runs/grpo"),
     device: Annotated[str, typer.Option(help="cuda, cpu; default: the first GPU.")] = "",
     reward: Annotated[str, typer.Option(help="Another reward than the recipe's.")] = "",
-    minutes: Annotated[float, typer.Option(help="Stop after so many minutes.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0, help="Stop after so many minutes.")] = 0,
 ) -> None:
     """Let a policy learn by reward, on groups of its own episodes."""
     with training_installed():

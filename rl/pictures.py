@@ -1,6 +1,7 @@
 """The pictures of training rows, as the forward pass of a Qwen-VL model wants them."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -59,3 +60,17 @@ def pixel_inputs(
         "pixel_values": torch.cat([known[ref.sha256] for ref, _ in refs]),
         "image_grid_thw": torch.tensor(grid, device=device),
     }
+
+
+def pictures_of(
+    rows: Sequence[int], pixel_values: Tensor, image_grid_thw: Tensor, num_images: Sequence[int]
+) -> tuple[Tensor, Tensor, list[int]]:
+    """Return the patches, grids and numbers of pictures of some rows of a batch, in the order of `rows`."""
+    patches = torch.split(pixel_values, image_grid_thw.prod(-1).tolist())
+    first = [0, *accumulate(num_images)]
+    wanted = [picture for row in rows for picture in range(first[row], first[row + 1])]
+    return (
+        torch.cat([patches[picture] for picture in wanted]),
+        image_grid_thw[wanted],
+        [num_images[row] for row in rows],
+    )

@@ -11,7 +11,7 @@ from tools.errors import InputError
 log = logging.getLogger("segscout.runs")
 
 RECIPE = "recipe.json"
-_REMEDY = "Name another folder with --out, or remove this one."
+_REMEDY = "Name another folder with --out, or remove what is there."
 
 
 def check_folder(recipe: RecipePart, folder: Path) -> None:
@@ -20,6 +20,8 @@ def check_folder(recipe: RecipePart, folder: Path) -> None:
     What recipes say is compared, not how they spell it.
     """
     file = folder / RECIPE
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is no folder.", remedy=_REMEDY)
     if not file.is_file():
         if (folder / "policy").exists():
             raise InputError(f"{folder} holds a policy, but not the recipe that it was made by.", remedy=_REMEDY)

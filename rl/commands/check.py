@@ -191,7 +191,7 @@ def check(
     if report["broken"]:
         raise RecordError(
             f"{len(report['broken'])} invariants do not hold: {_named(report['broken'])}.",
-            remedy="Roll those episodes out again.",
+            remedy="Record them anew, into another folder: what is there already is not rolled out again.",
         )
     if report.get("apart"):
         raise RecordError(

@@ -1,32 +1,27 @@
 """The policies that records are made with and compared with: named as people write them, loaded in process."""
 
 import hashlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from graphs.policies.loading import EMBEDDED, EMBEDDED_FOLDER
-from tools.errors import PolicyError
+from rl.policy_names import find_checkpoint
 from tools.loading import loading
 
 if TYPE_CHECKING:
     from graphs.policies.batching import BatchingPolicy
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _DECIDING = ("*.safetensors", "config.json", "tokenizer.json")
 _SLICES, _BYTES = 16, 4096
 
 
 def load_batching(policy: str) -> "BatchingPolicy":
     """Load embedded, a checkpoint folder or a hub id; PolicyError at once for a name that can be none of them."""
-    if policy != EMBEDDED and not Path(policy).is_dir() and not _HUB_ID.fullmatch(policy):
-        raise PolicyError(
-            f"there is no policy {policy!r}.", remedy="Use embedded, a checkpoint folder, or a hub id as owner/name."
-        )
+    checkpoint = find_checkpoint(policy)
     with loading():
         from graphs.policies.batching import BatchingPolicy
 
-    loaded: BatchingPolicy = BatchingPolicy.load(EMBEDDED_FOLDER if policy == EMBEDDED else policy)
+    loaded: BatchingPolicy = BatchingPolicy.load(checkpoint)
     return loaded
 
 

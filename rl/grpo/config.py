@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from trl import GRPOConfig
 
+from rl.devices import choose_kind
 from rl.grpo.recipe import GRPORecipe
 from tools.errors import InputError, boundary
 
@@ -32,7 +32,7 @@ def make_config(recipe: GRPORecipe, out: Path, device: str | None) -> GRPOConfig
             seed=recipe.seed,
             logging_steps=1,
             report_to="none",
-            use_cpu=device == "cpu" or not torch.cuda.is_available(),
+            use_cpu=choose_kind(device) == "cpu",
             bf16=recipe.dtype == "bfloat16",
             dataloader_num_workers=0,
             disable_tqdm=True,
@@ -40,6 +40,11 @@ def make_config(recipe: GRPORecipe, out: Path, device: str | None) -> GRPOConfig
             **recipe.trl,
         )
     _check_lengths(recipe, config)
+    if recipe.sampler.branch and config.temperature != 1.0:
+        raise InputError(
+            f"{recipe.name}: turns sampled at temperature {config.temperature:g} do not branch.",
+            remedy="Leave out branch under [sampler], or temperature under [trl].",
+        )
     generations = recipe.save_every * config.gradient_accumulation_steps
     if generations % (config.steps_per_generation * config.num_iterations):
         raise InputError(

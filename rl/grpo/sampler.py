@@ -22,6 +22,7 @@ from rl.rows import TrainingRow
 from rl.weight_sync import ServerWeights
 from rl.weights import save_trained
 from tools.errors import InputError
+from tools.settings import read_settings
 
 
 class Sampler(Protocol):
@@ -64,9 +65,14 @@ class VLLMSampler:
     def __init__(self, part: SamplerPart, checkpoint: str, served: Path, process: int, dtype: torch.dtype) -> None:
         from graphs.policies.vllm_tokens import VLLMTokenPolicy
 
-        url = part.urls[process % len(part.urls)]
+        url, self._key = part.urls[process % len(part.urls)], read_settings().secret()
         self._policy = policy = VLLMTokenPolicy(
-            url, checkpoint=checkpoint, model=part.model, coalesce=part.coalesce, branch=part.branch
+            url,
+            checkpoint=checkpoint,
+            model=part.model,
+            api_key=self._key,
+            coalesce=part.coalesce,
+            branch=part.branch,
         )
         self.policy: Policy = policy
         self.chatml = policy.chatml
@@ -80,7 +86,7 @@ class VLLMSampler:
         self._step = trainer.state.global_step
         save_trained(trainer, self._served, self._checkpoint, dtype=self._dtype)
         if trainer.accelerator.is_main_process:
-            servers = [ServerWeights(url) for url in self._part.urls]
+            servers = [ServerWeights(url, api_key=self._key) for url in self._part.urls]
             asyncio.run(_update_all(servers, self._served))
         trainer.accelerator.wait_for_everyone()
         self._policy.forget()
@@ -120,13 +126,13 @@ class NoSampler:
         """Do nothing."""
 
 
-def open_sampler(recipe: GRPORecipe, model: Any, tokenizer: Any, out: Path, process: int) -> Sampler:
+def open_sampler(recipe: GRPORecipe, checkpoint: str, model: Any, tokenizer: Any, out: Path, process: int) -> Sampler:
     """Return the recipe's sampler; InputError where it does not fit the model or the machine."""
     if recipe.records is not None and recipe.held_out is None:
         return NoSampler(model, tokenizer)
     if recipe.sampler.urls:
         served = out.absolute() / "served"
-        return VLLMSampler(recipe.sampler, recipe.policy, served, process, getattr(torch, recipe.dtype))
+        return VLLMSampler(recipe.sampler, checkpoint, served, process, getattr(torch, recipe.dtype))
     if model.config.model_type != "qwen3_vl":
         raise InputError(
             f"a {model.config.model_type} model is not sampled in process.",

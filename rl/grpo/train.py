@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from transformers import AutoModelForImageTextToText, AutoTokenizer
@@ -21,14 +21,16 @@ from trl import GRPOConfig
 from graphs.budget import Budget
 from graphs.context import Context
 from graphs.policies.base import Sampling
+from graphs.policies.vllm_server import VLLMServer
 from graphs.profiles import get_profile
 from rl.grpo.config import check_groups, make_config
 from rl.grpo.progress import Progress
-from rl.grpo.recipe import GRPORecipe, load_recipe
+from rl.grpo.recipe import GRPORecipe, HeldOutPart, load_recipe
 from rl.grpo.sampler import OnlineRows, Sampler, open_sampler
 from rl.grpo.trainer import GraphGRPOTrainer
 from rl.keyframes import KeyframeSegmenter
 from rl.pictures import load_patches
+from rl.policy_names import find_checkpoint
 from rl.records.decode import RecordedRows
 from rl.rewards import get_reward
 from rl.rollouts import Runner
@@ -41,6 +43,7 @@ from rl.tasks.lookup import search_for
 from rl.weights import held_dtype, make_adapter, plain_name, save_trained
 from tools.errors import PolicyError, SegscoutError, boundary
 from tools.segmenters import load_segmenter
+from tools.settings import read_settings
 
 log = logging.getLogger("segscout.grpo")
 
@@ -57,8 +60,13 @@ def run(recipe: GRPORecipe, out: Path, *, device: str | None = None) -> None:
     gc.set_threshold(50_000, 20, 100)
     stages = _stages(recipe, out)
     configs = [_check(stage, folder, device) for stage, folder in stages]
+    left = [stage for stage, folder in stages if not (folder / "policy").is_dir()]
+    for stage in left[:1]:  # those after it begin with a policy that is not there yet
+        find_checkpoint(stage.policy, needs=stage.needs)
+    for stage in left:
+        _reach(stage)
     for (stage, folder), config in zip(stages, configs, strict=True):
-        if (folder / "policy").is_dir():
+        if stage not in left:
             tell_finished(stage.name, folder)
         else:
             _run_stage(stage, folder, config)
@@ -88,14 +96,25 @@ def _check(recipe: GRPORecipe, folder: Path, device: str | None) -> GRPOConfig:
     return config
 
 
+def _reach(recipe: GRPORecipe) -> None:
+    """Look for a stage's tasks and servers, before a policy is loaded and before hours of the stages before it."""
+    if recipe.records is None:
+        _open_source(recipe)
+    if recipe.held_out is not None:
+        _open_held_out(recipe, recipe.held_out)
+    for url in recipe.sampler.urls:
+        VLLMServer(url, api_key=read_settings().secret()).greet(recipe.sampler.model)
+
+
 def _run_stage(recipe: GRPORecipe, out: Path, config: GRPOConfig) -> None:
-    with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
+    policy = find_checkpoint(recipe.policy, needs=recipe.needs)
+    with boundary(PolicyError, f"loading {policy} failed", remedy="Check the folder or the hub id."):
         dtype = held_dtype(recipe.dtype, recipe.lora)
-        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
+        model = AutoModelForImageTextToText.from_pretrained(policy, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(policy)
     model = model.to(config.device)
     freeze(model, recipe.freeze)
-    sampler = open_sampler(recipe, model, tokenizer, out, config.process_index)
+    sampler = open_sampler(recipe, policy, model, tokenizer, out, config.process_index)
 
     @cache  # training and held-out episodes share it; without any, none is loaded
     def segmenter() -> KeyframeSegmenter:
@@ -114,7 +133,7 @@ def _run_stage(recipe: GRPORecipe, out: Path, config: GRPOConfig) -> None:
         parity_alarm=None if recipe.records else recipe.parity_alarm,
         behaviour=recipe.records is not None or not sampler.exact,
         peft_config=make_adapter(recipe.name, recipe.lora),
-        patches=load_patches(recipe.policy),
+        patches=load_patches(policy),
         before_rollouts=sampler.update,
     )
     freeze(trainer.model, recipe.freeze)  # an adapter brings weights of its own
@@ -127,7 +146,7 @@ def _run_stage(recipe: GRPORecipe, out: Path, config: GRPOConfig) -> None:
         Progress(out, recipe.held_out, held_out, recipe.minutes, refresh=lambda: sampler.update(trainer))
     )
     trainer.train(resume_from_checkpoint=last)
-    save_trained(trainer, out / "policy", recipe.policy)
+    save_trained(trainer, out / "policy", policy)
 
 
 def freeze(model: Any, parts: Sequence[str]) -> None:
@@ -143,19 +162,25 @@ def _rows(
     """Return logged groups if the recipe names records, else episodes of its tasks."""
     if recipe.records is not None:
         return RecordedRows.open(recipe.records, group=config.num_generations)
+    sampling, budget = Sampling(temperature=config.temperature), recipe.budget.over(get_profile(recipe.profile).budget)
+    return OnlineRows(_runner(recipe, sampler, segmenter(), _open_source(recipe), sampling, budget))
+
+
+def _open_source(recipe: GRPORecipe) -> TaskSource:
     parts = (recipe.tasks, *recipe.tasks.also)
     sources = [open_tasks(part.source, part.data, split=part.split, seed=part.seed, n=part.n) for part in parts]
-    source = sources[0] if len(sources) == 1 else JoinedSource(sources)
-    sampling, budget = Sampling(temperature=config.temperature), recipe.budget.over(get_profile(recipe.profile).budget)
-    return OnlineRows(_runner(recipe, sampler, segmenter(), source, sampling, budget))
+    return sources[0] if len(sources) == 1 else JoinedSource(sources)
 
 
 def _held_out(recipe: GRPORecipe, sampler: Sampler, segmenter: Callable[[], KeyframeSegmenter]) -> Runner | None:
-    part = recipe.held_out
-    if part is None:
+    if recipe.held_out is None:
         return None
-    source = open_tasks(recipe.tasks.source, recipe.tasks.data, split=part.split, seed=part.seed, n=part.n)
+    source = _open_held_out(recipe, recipe.held_out)
     return _runner(recipe, sampler, segmenter(), source, Sampling(), get_profile(recipe.profile).budget)
+
+
+def _open_held_out(recipe: GRPORecipe, part: HeldOutPart) -> TaskSource:
+    return open_tasks(recipe.tasks.source, recipe.tasks.data, split=part.split, seed=part.seed, n=part.n)
 
 
 def _runner(
@@ -179,11 +204,17 @@ def _runner(
 
 
 def main(
-    recipe: str, policy: str = "", out: Path = Path("runs/grpo"), device: str = "", reward: str = "", minutes: float = 0
+    recipe: str,
+    policy: str = "",
+    out: Path = Path("runs/grpo"),
+    device: str = "",
+    reward: str = "",
+    minutes: Annotated[float, typer.Option(min=0)] = 0,
 ) -> None:
     """Run a recipe (a name or a .toml file); --policy, --reward and --minutes replace what it says."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a server that samples is asked at every turn
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # a server that samples is asked at every turn
     changed = {
         **({"policy": policy} if policy else {}),
         **({"reward": reward} if reward else {}),

@@ -21,7 +21,7 @@ from graphs.policies.base import Sampling
 from graphs.policies.chatml import ChatML
 from rl.grpo.refill import refill
 from rl.grpo.shaping import Overlong
-from rl.pictures import Patches, pixel_inputs
+from rl.pictures import Patches, pictures_of, pixel_inputs
 from rl.records.decode import RecordedRows
 from rl.rows import RowSource, TrainingRow
 from rl.stream import StreamError
@@ -33,7 +33,7 @@ _MOST_BROKEN = 0.25
 """A step goes on without this share of its episodes at most, those of groups that were drawn anew included."""
 
 _COMPARED = 16
-"""How many rows of a step are compared between sampler and trainer."""
+"""How many rows of a batch, evenly spread over it, are compared between sampler and trainer, in each process."""
 
 
 class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -191,12 +191,11 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     @torch.no_grad()
     def _compare(self, output: dict[str, Any]) -> None:
         """Compare the log-probabilities of the sampler and the trainer on some rows; StreamError above the alarm."""
-        count = min(len(output["prompt_ids"]), _COMPARED)
-        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], 1)[:count]
-        attended = torch.cat([output["prompt_mask"], output["completion_mask"]], 1)[:count]
-        numbers = self._pictures["num_images"][:count]
-        grid = self._pictures["image_grid_thw"][: sum(numbers)]
-        pixels = self._pictures["pixel_values"][: int(grid.prod(-1).sum())]
+        total = len(output["prompt_ids"])
+        rows = torch.linspace(0, total - 1, min(total, _COMPARED)).round().int().tolist()
+        ids = torch.cat([output["prompt_ids"], output["completion_ids"]], 1)[rows]
+        attended = torch.cat([output["prompt_mask"], output["completion_mask"]], 1)[rows]
+        pixels, grid, numbers = pictures_of(rows, **self._pictures)
         training = self.model.training
         self.model.eval()
         ours, _, _ = self._get_per_token_logps_and_entropies(
@@ -210,8 +209,8 @@ class GraphGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             num_images=numbers,
         )
         self.model.train(training)
-        mask = (output["completion_mask"] * output["tool_mask"])[:count].bool()
-        apart = (ours - output["sampling_per_token_logps"][:count]).abs()[mask]
+        mask = (output["completion_mask"] * output["tool_mask"])[rows].bool()
+        apart = (ours - output["sampling_per_token_logps"][rows]).abs()[mask]
         mean = float(self.accelerator.gather(apart.mean()).mean())
         # Not by _log_metric: what that collects now would be logged a step too late.
         metrics = self._metrics["train" if training else "eval"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 import cv2
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from evals.runs.journal import cut_torn_line
@@ -72,8 +73,11 @@ class RecordWriter:
         return len(records)
 
     def close(self) -> None:
-        """Let go of the folder; what was written stays."""
+        """Let go of the folder; what was written stays, and where nothing was, no empty file does."""
         self._file.close()
+        lines = self.folder / _LINES
+        if lines.is_file() and not lines.stat().st_size:
+            lines.unlink()
         self._lock.close()
 
     def __enter__(self) -> Self:
@@ -104,7 +108,8 @@ def media_path(folder: Path, sha256: str) -> Path:
 def load_image(folder: Path, sha256: str) -> Image:
     """Read a picture, RGB uint8 (height, width, 3); RecordError if it is missing, or not the one it is named for."""
     path = media_path(folder, sha256)
-    found = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    encoded = path.read_bytes() if path.is_file() else b""
+    found = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) if encoded else None
     if found is None:
         raise RecordError(f"the picture {path} is missing or broken.", remedy=_COPY)
     image = cast(Image, cv2.cvtColor(found, cv2.COLOR_BGR2RGB))
@@ -130,6 +135,8 @@ def read_parts(folder: Path) -> Iterator[tuple[Path, Record]]:
     """Yield every record as it stands in the files, with its file; RecordError like `read_records`."""
     parts = [folder / PARQUET] if (folder / PARQUET).is_file() else []
     lines = sorted(folder.glob("episodes-*.jsonl"))
+    if folder.exists() and not folder.is_dir():
+        raise RecordError(f"{folder} is no folder of records.", remedy="Name the folder that records were made in.")
     if not parts and not lines:
         raise RecordError(f"there are no records in {folder}.", remedy="Make some with `segscout rl record`.")
     for path in parts:
@@ -173,7 +180,11 @@ def arrow_schema() -> Any:
 def _read_rows(path: Path) -> Iterator[Any]:
     import pyarrow.parquet as parquet
 
-    with boundary(RecordError, f"cannot read {path}", remedy="It is not whole; roll out again."):
+    with boundary(
+        RecordError,
+        f"cannot read {path}",
+        remedy="It is not whole. Remove it, and `segscout rl record` rolls out what is missing then.",
+    ):
         for batch in parquet.ParquetFile(path).iter_batches(batch_size=64):
             yield from batch.to_pylist()
 

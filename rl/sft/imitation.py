@@ -16,7 +16,9 @@ from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
 from graphs.policies.chatml import ChatML
+from rl.devices import choose_kind
 from rl.pictures import Patches, load_patches, pixel_inputs
+from rl.policy_names import find_checkpoint
 from rl.recipes import RecipePart
 from rl.records import RecordError, read_records
 from rl.records.decode import to_row
@@ -83,10 +85,11 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
         tell_finished(recipe.name, out)
         done: list[dict[str, float]] = json.loads((out / DONE).read_text(encoding="utf-8"))
         return done
-    with boundary(PolicyError, f"loading {recipe.policy} failed", remedy="Check the folder or the hub id."):
+    policy = find_checkpoint(recipe.policy, needs=recipe.needs)
+    with boundary(PolicyError, f"loading {policy} failed", remedy="Check the folder or the hub id."):
         dtype = held_dtype(recipe.dtype, recipe.lora)
-        model = AutoModelForImageTextToText.from_pretrained(recipe.policy, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(recipe.policy)
+        model = AutoModelForImageTextToText.from_pretrained(policy, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(policy)
 
     def encode(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
@@ -99,7 +102,7 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
         args=config,
         train_dataset=Dataset.from_list([{"row": place} for place in range(len(rows))]),
         processing_class=tokenizer,
-        data_collator=Collator(rows, chatml, tokenizer.pad_token_id or 0, load_patches(recipe.policy)),
+        data_collator=Collator(rows, chatml, tokenizer.pad_token_id or 0, load_patches(policy)),
         peft_config=adapter,
     )
     last = get_last_checkpoint(config.output_dir) if recipe.save_every and Path(config.output_dir).is_dir() else None
@@ -108,7 +111,7 @@ def run(recipe: ImitationRecipe, out: Path, *, device: str | None = None) -> lis
     trainer.accelerator.wait_for_everyone()
     trainer.add_callback(Log(RunLog(out / LOG)))
     trainer.train(resume_from_checkpoint=last)
-    save_trained(trainer, out / "policy", recipe.policy)
+    save_trained(trainer, out / "policy", policy)
     history: list[dict[str, float]] = trainer.state.log_history
     if trainer.is_world_process_zero():
         (out / DONE).write_text(json.dumps(history) + "\n", encoding="utf-8")
@@ -121,7 +124,7 @@ def make_config(recipe: ImitationRecipe, out: Path, device: str | None) -> SFTCo
         return SFTConfig(
             output_dir=str(out / "trainer"), seed=recipe.seed, report_to="none", logging_steps=1, max_length=None,
             remove_unused_columns=False, dataset_kwargs={"skip_prepare_dataset": True}, disable_tqdm=True,
-            use_cpu=device == "cpu" or not torch.cuda.is_available(), bf16=recipe.dtype == "bfloat16",
+            use_cpu=choose_kind(device) == "cpu", bf16=recipe.dtype == "bfloat16",
             save_strategy="steps" if recipe.save_every else "no", save_steps=recipe.save_every or 500, **recipe.trl,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from rl.sft.recipe import Recipe
 from rl.sft.tokenizer import special_ids
 from tools.errors import PolicyError, boundary
 
-_REMEDY = "Give the folder of a policy that was made by a recipe of the same sizes."
+_REMEDY = "Name with --start the folder of a policy that was made by a recipe of the same sizes."
 _TOKENIZER = "tokenizer.json"
 
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from graphs.dialects.seg_research import SegResearch
 from graphs.profiles import get_profile
 from rl.checkpoints import save_policy
+from rl.devices import choose_kind
 from rl.run_folder import check_folder, claim_folder, tell_finished
 from rl.sft.batches import Batch, Shape
 from rl.sft.crew import Crew
@@ -237,7 +238,7 @@ def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: 
     run has finished, nothing is done but to say so. Raises InputError for a recipe that is wrong and for a folder that
     holds a run of another, PolicyError if the checkpoint cannot be loaded; nothing has been written then.
     """
-    chosen = load_recipe(recipe)
+    chosen, kind = load_recipe(recipe), choose_kind(device)
     if start is not None:
         chosen = chosen.model_copy(update={"policy": str(start)})
     check_folder(chosen, out)
@@ -245,7 +246,7 @@ def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: 
         tell_finished(chosen.name, out)
         return
     weights = load_start(chosen) if chosen.policy and not (out / RESUME).is_file() else None
-    crew = Crew(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    crew = Crew(kind)
     if crew.leads:
         claim_folder(chosen, out)
     out.mkdir(parents=True, exist_ok=True)

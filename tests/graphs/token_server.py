@@ -86,6 +86,7 @@ class TokenServer:
     """Pictures by what the server calls them, with their image tokens."""
     render_answers: list[Answer] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    keys: set[str] = field(default_factory=set)
     """What was asked of the development routes, which are there only in `dev` mode."""
     dtype: torch.dtype = torch.bfloat16
     """What the model computes in."""
@@ -268,6 +269,7 @@ def token_server() -> Iterator[TokenServer]:
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.keys.add(self.headers.get("Authorization", ""))
             with state.lock:
                 answer = state.post(self.path, request)
             answer(self)

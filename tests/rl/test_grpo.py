@@ -23,6 +23,7 @@ from token_server import token_server
 from graphs.dialects.seg_research import answer_turn
 from graphs.policies.base import Sampling
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
+from rl.grpo import trainer
 from rl.records import RecordError, RecordWriter
 from rl.records.decode import RecordedRows, to_row
 from rl.records.encode import Origin, to_record
@@ -93,9 +94,20 @@ def test_a_step_moves_the_policy(offline, tiny_policy):
     assert apart(offline[0], before) > 1e-5
 
 
-def test_offline_from_disk_equals_online(offline, recorded, tiny_policy, tmp_path):
-    online, _ = train_once(tiny_policy, InMemory(recorded, tiny_policy), tmp_path, per_device=8)
+def test_offline_from_disk_equals_online(offline, recorded, tiny_policy, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "_COMPARED", 3)  # so that rows, and their pictures, are left out between others
+    online, logged = train_once(tiny_policy, InMemory(recorded, tiny_policy), tmp_path, per_device=8)
     assert apart(online, offline[0]) < 1e-6
+    assert logged["parity/max"] < 1e-4
+
+
+def test_where_some_rows_are_compared_the_last_is_among_them(recorded, tiny_policy, tmp_path, monkeypatch):
+    rows = InMemory(recorded, tiny_policy)
+    last = rows.groups[1][-1]
+    rows.groups[1][-1] = replace(last, stream=replace(last.stream, logprobs=[x - 0.01 for x in last.stream.logprobs]))
+    monkeypatch.setattr(trainer, "_COMPARED", 3)
+    with pytest.raises(StreamError, match="sampler and trainer disagree"):
+        train_once(tiny_policy, rows, tmp_path, per_device=8)
 
 
 @pytest.fixture(scope="module")

@@ -204,7 +204,7 @@ def test_another_recipe_does_not_use_the_folder(tiny_policy, tmp_path):
     # What came to nothing has not claimed it.
     with pytest.raises(InputError, match="nothings"):
         run(recipe(tiny_policy, trl={"nothings": 1}), tmp_path, device="cpu")
-    with pytest.raises(PolicyError, match="loading"):
+    with pytest.raises(PolicyError, match="there is no policy"):
         run(recipe(tmp_path / "absent", trl={"max_steps": 1}), tmp_path, device="cpu")
     with pytest.raises(InputError, match="no training tasks named"):
         run(recipe(tiny_policy, tasks={"source": "nothing"}), tmp_path, device="cpu")

@@ -1,6 +1,7 @@
 """GRPO whose episodes a vLLM server samples: it gets the new weights before each step."""
 
 import json
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,10 +17,11 @@ from graphs.conversation import Text, Turn
 from graphs.dialects.seg_research import answer_turn
 from graphs.policies.base import Sampling
 from graphs.policies.loading import EMBEDDED_FOLDER, has_weights
-from rl.grpo.recipe import GRPORecipe, SamplerPart
+from graphs.policies.vllm_server import VLLMServer
+from rl.grpo.recipe import GRPORecipe, SamplerPart, TasksPart
 from rl.grpo.sampler import VLLMSampler, open_sampler
-from rl.grpo.train import run
-from tools.errors import InputError
+from rl.grpo.train import main, run
+from tools.errors import InputError, PolicyError
 from tools.image_store import ImageStore
 
 pytestmark = pytest.mark.slow
@@ -39,11 +41,13 @@ def recipe(*urls: str, dtype: str = "float32", **sampler: bool) -> GRPORecipe:
 
 
 @pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="the embedded policy is not here")
-def test_servers_sample_and_get_the_new_weights(tmp_path):
+def test_servers_sample_and_get_the_new_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGSCOUT_API_KEY", "mine")
     with token_server() as server:
         server.says = [answer_turn(f"The one at {x}.", (0.1, 0.1, x, 0.4), (0.2, 0.2)) for x in (0.3, 0.5, 0.7, 0.9)]
         run(recipe(server.url), tmp_path, device="cpu")
         reloads = [request for path, request in server.calls if path == "/collective_rpc"]
+    assert server.keys == {"Bearer mine"}
     served = tmp_path / "served"
     # Before the first episodes, for who knows what the server held, and again after the first step.
     assert [request["kwargs"]["weights_path"] for request in reloads] == [str(served)] * 2
@@ -99,6 +103,37 @@ async def test_what_a_server_said_with_other_weights_is_forgotten(tmp_path, monk
     assert asks == [1, 1, 2]
 
 
+def test_a_run_does_not_log_every_turn_that_it_asks_for(caplog):
+    with token_server() as server:
+        caplog.set_level(logging.INFO)
+        VLLMServer(server.url).greet(None)
+        assert "HTTP Request" in caplog.text
+        caplog.clear()
+        with pytest.raises(InputError, match="no recipe"):
+            main("nothing")
+        VLLMServer(server.url).greet(None)
+        assert caplog.text == ""
+
+
+def test_turns_that_would_not_branch_are_refused(tmp_path):
+    hot = recipe("http://localhost:1", branch=True)
+    hot.trl["temperature"] = 0.7
+    with pytest.raises(InputError, match=r"temperature 0\.7 do not branch"):
+        run(hot, tmp_path, device="cpu")
+
+
+@pytest.mark.skipif(not has_weights(EMBEDDED_FOLDER), reason="the embedded policy is not here")
+def test_what_is_missing_is_told_before_the_policy_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr("rl.grpo.train.AutoModelForImageTextToText", None)
+    with pytest.raises(PolicyError, match="localhost:1"):
+        run(recipe("http://localhost:1"), tmp_path / "server", device="cpu")
+    missing = {"source": "ok-vos", "data": tmp_path / "not-here", "n": 5}
+    tasks = recipe().model_copy(update={"tasks": TasksPart.model_validate(missing)})
+    with pytest.raises(InputError, match="not-here"):
+        run(tasks, tmp_path / "tasks", device="cpu")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_sampled_in_process_is_told(tmp_path, monkeypatch):
     class Config:
         model_type = "qwen2_5_vl"
@@ -107,8 +142,8 @@ def test_what_cannot_be_sampled_in_process_is_told(tmp_path, monkeypatch):
         config = Config()
 
     with pytest.raises(InputError, match=r"sampled in process.*vLLM"):
-        open_sampler(recipe(), Model(), None, Path(tmp_path), 0)
+        open_sampler(recipe(), "tiny", Model(), None, Path(tmp_path), 0)
     monkeypatch.setattr(Config, "model_type", "qwen3_vl")
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(InputError, match="sharded"):
-        open_sampler(recipe(), Model(), None, Path(tmp_path), 0)
+        open_sampler(recipe(), "tiny", Model(), None, Path(tmp_path), 0)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,11 +150,40 @@ def test_other_columns_get_one_clear_line(tmp_path, command):
         (("record", "--reward", "nothing"), "no reward"),
         (("record", "--n", "0"), "nothing to roll out"),
         (("show", "nowhere"), "no records in nowhere"),
+        (("show", "pyproject.toml"), "pyproject.toml is no folder"),
         (("grpo", "nothing"), "no recipe"),
+        (("grpo", "embedded-grpo", "--policy", "nope"), "there is no policy 'nope'. The recipe needs one GPU"),
+        (("grpo", "embedded-grpo", "--device", "foo"), "there is no device 'foo'"),
+        (("grpo", "embedded-grpo", "--device", "meta"), "training does not choose the device 'meta'"),
+        (("grpo", "embedded-grpo", "--out", "pyproject.toml"), "pyproject.toml is no folder"),
+        (("grpo", "seg-research-4b", "--policy", "embedded", "--out", "runs/not/here"), "ok-vos"),
+        (("sft", "embedded-sft", "--device", "foo"), "there is no device 'foo'"),
+        (("sft", "embedded-sft", "--out", "pyproject.toml"), "pyproject.toml is no folder"),
+        (("sft", "embedded-records", "--start", "nope"), "there is no policy 'nope'"),
+        (("sft", "embedded-polish", "--start", "nope"), "nope holds no policy"),
     ],
 )
 def test_a_slip_gets_one_clear_line(arguments, said):
     assert said in told(*arguments)
+
+
+def test_no_time_at_all_is_refused():
+    assert run_here("grpo", "embedded-grpo", "--minutes", "-1")[0] == 2
+
+
+@WEIGHTS
+def test_a_file_that_is_cut_short_is_mended_as_the_error_says(recorded, tmp_path):
+    folder = shutil.copytree(recorded[0], tmp_path / "cut")
+    cut = folder / "episodes.parquet"
+    cut.write_bytes(cut.read_bytes()[:200])
+    again = ("record", "--n", "1", "--seed", "4", "--segmenter", "grabcut", "--out", str(folder))
+    for command in (("show", str(folder)), again):
+        assert f"cannot read {cut}" in told(*command)
+        assert "Remove it, and `segscout rl record`" in told(*command)
+    assert [file.name for file in folder.glob("episodes*")] == [cut.name]
+    cut.unlink()
+    assert run_here(*again)[0] == 0
+    assert len(list(read_records(folder))) == 1
 
 
 def test_a_slip_is_one_line_of_a_real_process():
