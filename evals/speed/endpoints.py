@@ -126,7 +126,7 @@ def _summarise(played: Sequence[Played], told: dict[str, float]) -> dict[str, An
         "episodes": count,
         "episodes_per_second": round(count / seconds, 2),
         "turns": round(sum(each.turns for each in played) / count, 2),
-        "answered_rightly": round(sum(each.rightly for each in played) / count, 3),
+        "success": round(sum(each.right for each in played) / count, 3),
         "endings": dict(endings),
         "client_seconds": round(sum(each.cpu for each in played) / count, 4),
         "server": {key: round(value / count, 4) for key, value in told.items()},

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from evals.contexts import open_policy
 from evals.emblems.knowledge import EmblemSearch
 from graphs.context import Context
-from graphs.endings import Ending
 from graphs.episode import EpisodeResult, run_episode
 from graphs.policies.base import Policy, Sampling
 from graphs.policies.openai import OpenAIPolicy
 from graphs.profiles import get_profile
+from rl.plays import to_play
+from rl.success import is_right
 from rl.tasks.base import TrainingTask
 from rl.tasks.emblems import EmblemsSource
 from tools.errors import InputError
@@ -73,7 +74,8 @@ class Played:
     start: float
     end: float
     cpu: float
-    rightly: int
+    right: int
+    """Episodes whose box is that of the target by an IoU above 0.5, or that rightly say that it is absent."""
     endings: Counter[str]
     turns: int
     nodes: dict[str, float]
@@ -135,7 +137,7 @@ async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask
         start,
         end,
         cpu,
-        sum(_answers(result, task) for (task, _), result in zip(wanted, results, strict=True)),
+        sum(_right(result, task) for (task, _), result in zip(wanted, results, strict=True)),
         Counter(result.ending.value for result in results),
         sum(result.usage.turns for result in results),
         {node: sum(result.usage.seconds.get(node, 0.0) for result in results) for node in NODES},
@@ -170,8 +172,9 @@ async def _episode(task: TrainingTask, seed: int, policy: Policy, search: Emblem
     return await run_episode(replace(task.task), context)
 
 
-def _answers(result: EpisodeResult, task: TrainingTask) -> bool:
-    return result.ending.answered and (result.ending is Ending.ABSENT) == task.truth.absent
+def _right(result: EpisodeResult, task: TrainingTask) -> bool:
+    """Judge the answered box, since nothing is cut here."""
+    return is_right(to_play(replace(task, masks=None), result, ()))
 
 
 def _draw(source: EmblemsSource, first: int, count: int) -> list[TrainingTask]:

@@ -12,13 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from evals.speed import endpoints
+from evals.emblems.knowledge import EmblemSearch
+from evals.speed import endpoints, shares
 from evals.speed.endpoints import beside_chat, compare
 from evals.speed.server_metrics import read_counters
 from evals.speed.shares import WARM_UP, Endpoint, Share, share_out
 from evals.speed.stub_endpoint import stub_endpoint
+from graphs.dialects.seg_research import answer_turn, keyframe_turn
+from graphs.policies.replay import ReplayPolicy
+from rl.tasks.emblems import EmblemsSource
 from tools.errors import InputError, PolicyError
+from tools.segmenters.prompts import box_of
 
+TASKS = EmblemsSource("test", 41, 1_000_000)
 TELLS = """# HELP process_cpu_seconds_total x
 process_cpu_seconds_total 1.5
 process_start_time_seconds 1.7e+09
@@ -90,6 +96,7 @@ async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.Mo
             first=5,
         )
     json.dumps(rows)
+    assert (rows[0]["endings"], rows[0]["success"]) == ({"absent": 6}, 0.0)  # the stub looks for red squares
     assert [(row["round"], row["concurrency"]) for row in rows] == [(0, 4), (0, 2), (1, 4), (1, 2)]
     assert [row["first"] for row in rows] == [5 + turn * (3 + 2 * WARM_UP) for turn in range(4)]
     assert [row["server"] for row in rows] == [{"api_cpu": 0.5}, {}, {}, {}]  # three seconds of six episodes
@@ -100,6 +107,19 @@ async def test_every_clip_is_played_once_in_two_processes(monkeypatch: pytest.Mo
         assert row["episodes_per_second"] > 0
         assert row["node_seconds"]["plan"] > 0
         assert row["node_seconds"]["reason"] > 0
+
+
+@pytest.mark.parametrize(("shift", "right"), [(0.0, True), (0.2, False)])
+async def test_success_is_that_of_the_answered_box(shift: float, right: bool) -> None:
+    task = TASKS[0]
+    assert task.masks is not None
+    frame = next(frame for frame in range(len(task.task.media)) if task.masks(frame)[0].any())
+    x1, y1, x2, y2 = (edge / 448 for edge in box_of(task.masks(frame)[0]) or ())
+    box = (x1 + shift * (x2 - x1) * 2, y1, x2 + shift * (x2 - x1) * 2, y2)
+    policy = ReplayPolicy((keyframe_turn("There.", frame), answer_turn("It.", box, ((x1 + x2) / 2, (y1 + y2) / 2))))
+    result = await shares._episode(task, 1, policy, EmblemSearch(TASKS.world))
+    assert result.ending.value == "found"
+    assert shares._right(result, task) == right
 
 
 def test_servers_share_the_processes_and_what_they_count_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
