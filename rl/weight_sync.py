@@ -1,6 +1,7 @@
 """Give a running vLLM server new weights from disk, between two steps of training.
 
-Needs the server's development routes (VLLM_SERVER_DEV_MODE=1); checked against the source of vLLM 0.25.1.
+Needs the server's development routes (VLLM_SERVER_DEV_MODE=1); checked against the source of vLLM 0.25.1 and seen to
+work with it.
 """
 
 import json
@@ -22,8 +23,9 @@ class ServerWeights:
     async def update(self, folder: str | Path) -> None:
         """Load the weights in `folder`, a checkpoint of the served architecture that the server can read.
 
-        Requests under way end with the old weights, later ones wait for the new. What the old weights made of prompts
-        and pictures is dropped; the pictures themselves stay with the server. Raises PolicyError.
+        Requests under way end with the old weights, later ones wait for the new; so do those that the server has put
+        off in the middle of a turn for want of room, so nothing should be under way. What the old weights made of
+        prompts and pictures is dropped; the pictures themselves stay with the server. Raises PolicyError.
         """
         # Paused, because a prefix cache in use is not reset, and the server does not say so.
         await self._call("/pause?mode=wait&clear_cache=false")

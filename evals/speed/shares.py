@@ -120,7 +120,9 @@ def play(share: Share) -> Played:
 async def _play(share: Share, search: EmblemSearch, tasks: Sequence[TrainingTask]) -> Played:
     policy = await _open(share)
     await asyncio.gather(*(_episode(task, 0, policy, search) for task in tasks[:WARM_UP]))
-    wanted = [(task, 1 + k) for task in tasks[WARM_UP:] for k in range(share.group)]
+    # Each episode has a seed of its own: shared by all clips, the luck of a few seeds would be that of all of them.
+    pairs = [task for task in tasks[WARM_UP:] for _ in range(share.group)]
+    wanted = [(task, 1 + share.first * share.group + place) for place, task in enumerate(pairs)]
     places = asyncio.Semaphore(share.concurrency)
 
     async def one(task: TrainingTask, seed: int) -> EpisodeResult:
