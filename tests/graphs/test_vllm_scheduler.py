@@ -21,7 +21,12 @@ BLOCK = 16
 
 
 class Standin:
-    """Lets in all that wait, or if throttled those of one token, while others are decoded."""
+    """Lets in all that wait, or if throttled those of one token, while others are decoded.
+
+    With `guesses` a step checks so many tokens beyond the next one of each turn.
+    """
+
+    guesses = 0
 
     def __init__(self, interval: int, engines: int) -> None:
         self.scheduler_config = SimpleNamespace(prefill_schedule_interval=interval)
@@ -30,7 +35,8 @@ class Standin:
         self.left: dict[str, int] = {}
 
     def schedule(self, throttle_prefills: bool = False) -> SimpleNamespace:
-        counts = dict.fromkeys(self.left, 1)
+        guessed = {name: [7] * self.guesses for name in self.left if self.guesses}
+        counts = dict.fromkeys(self.left, 1 + self.guesses)
         held = throttle_prefills and bool(self.left)
         new = [name for name, size in self.waiting if not (held and size > 1)]
         counts |= {name: size for name, size in self.waiting if name in new}
@@ -39,7 +45,7 @@ class Standin:
         return SimpleNamespace(
             scheduled_new_reqs=new,
             num_scheduled_tokens=counts,
-            scheduled_spec_decode_tokens={},
+            scheduled_spec_decode_tokens=guessed,
             total_num_scheduled_tokens=sum(counts.values()),
         )
 
@@ -187,6 +193,11 @@ def test_prompts_that_the_cache_holds_neither_wait_nor_let_others_wait(engine) -
         let_in.append(one.step())
     assert let_in[:2] == [1, 1]
     assert one.steps([1]) == [1], "five steps after the last that computed a prompt"
+
+
+def test_tokens_that_are_guessed_are_no_prompt(standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Standin, "guesses", 2)
+    assert standin(4).steps([1] * 9) == [1, 0, 0, 0, 4, 0, 0, 0, 4]
 
 
 def test_the_engines_own_throttle_holds_too(engine) -> None:
