@@ -33,10 +33,7 @@ class CadencedScheduler(Scheduler):  # type: ignore[misc]
     def schedule(self, throttle_prefills: bool = False) -> Any:
         """Schedule a step, in which prompts wait if one was computed less than the interval ago."""
         output = super().schedule(throttle_prefills or self._steps + 1 < self._interval)
-        if _computes_prompts(output):
-            self._steps = 0
-        elif output.total_num_scheduled_tokens:
-            self._steps += 1
+        self._steps = 0 if _computes_prompts(output) else self._steps + 1
         return output
 
 
