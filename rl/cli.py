@@ -12,6 +12,7 @@ from rl.commands.check import check
 from rl.commands.record import record
 from rl.commands.score import score
 from rl.commands.show import show
+from rl.policy_names import find_checkpoint
 from rl.recipes import find_recipe, read_recipe, read_toml
 from tools.errors import InputError, SegscoutError
 
@@ -39,6 +40,8 @@ def sft(
     with training_installed():
         from rl.sft.imitation import ImitationRecipe, run
     chosen = read_recipe(file, ImitationRecipe)
+    if start:
+        find_checkpoint(str(start))
     run(chosen.model_copy(update={"policy": str(start)} if start else {}), out, device=device or None)
 
 

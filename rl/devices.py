@@ -1,6 +1,6 @@
 """Where training runs."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from tools.devices import choose_device
 from tools.errors import InputError
@@ -9,11 +9,11 @@ from tools.errors import InputError
 def choose_kind(name: str | None) -> Literal["cuda", "cpu"]:
     """Return whether to train on GPUs or on the CPU, by default on GPUs if there are any.
 
-    Raises InputError for a device that is not there, and for one GPU of several: launchers give each process its own.
+    Raises InputError for what is neither, one GPU of several included: launchers give each process its own. Also for
+    GPUs that are not there.
     """
-    device = choose_device(name or None)
-    if device.index is not None or device.type not in ("cuda", "cpu"):
+    if name and name not in ("cuda", "cpu"):
         raise InputError(
-            f"training does not choose the device {name!r}.", remedy="Use cpu or cuda, and CUDA_VISIBLE_DEVICES=1, …"
+            f"nothing is trained on {name!r}.", remedy="Use cpu or cuda; choose among GPUs with CUDA_VISIBLE_DEVICES."
         )
-    return "cuda" if device.type == "cuda" else "cpu"
+    return cast(Literal["cuda", "cpu"], choose_device(name or None).type)

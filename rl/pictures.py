@@ -70,7 +70,7 @@ def pictures_of(
     first = [0, *accumulate(num_images)]
     wanted = [picture for row in rows for picture in range(first[row], first[row + 1])]
     return (
-        torch.cat([patches[picture] for picture in wanted]),
+        torch.cat([pixel_values[:0], *(patches[picture] for picture in wanted)]),  # of rows without any, none
         image_grid_thw[wanted],
         [num_images[row] for row in rows],
     )

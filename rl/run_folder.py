@@ -55,9 +55,14 @@ def tell_finished(name: str, folder: Path) -> None:
 
 
 def _changed(recipe: RecipePart, written: str) -> list[str]:
-    """Return the fields in which a recipe differs from the one that was written down; fields not known then are new."""
+    """Return the fields in which a recipe differs from the one that was written down; fields not known then are new.
+
+    What it says to people decides nothing.
+    """
     try:
         then = type(recipe).model_validate_json(written).model_dump(mode="json")
     except ValidationError as error:
         return sorted({str(problem["loc"][0]) if problem["loc"] else "all of it" for problem in error.errors()})
-    return [field for field, value in recipe.model_dump(mode="json").items() if value != then[field]]
+    told = {"reproduces", "needs"}
+    now = recipe.model_dump(mode="json", exclude=told)
+    return [field for field, value in now.items() if value != then[field]]

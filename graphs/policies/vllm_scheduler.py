@@ -17,8 +17,9 @@ class CadencedScheduler(Scheduler):  # type: ignore[misc]
 
     It asks vLLM for its own throttle between data-parallel engines, whose rules hold: a server at rest lets a prompt in
     at once, so does one that holds all of it but a token in its cache, and one that cannot let in all that wait holds
-    none back. Where vLLM spaces prompts itself, between such engines and from 0.33 on, it is left to that. Raises
-    ValueError for an interval of one, which holds nobody.
+    none back. The rest of a prompt that was cut for its length waits like one that is new. Where vLLM spaces prompts
+    itself, between such engines and from 0.33 on, it is left to that. Raises ValueError for an interval of one, which
+    holds nobody.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

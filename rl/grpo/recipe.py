@@ -120,6 +120,11 @@ class GRPORecipe(RecipePart):
     stages: tuple[StagePart, ...] = ()
     """Runs one after the other, each beginning with the policy of the one before; none: one run."""
 
+    @property
+    def samples(self) -> bool:
+        """Whether episodes are sampled at all: for training, or to measure what records taught."""
+        return self.records is None or self.held_out is not None
+
     def staged(self) -> list["GRPORecipe"]:
         """Return the recipe of each stage: this one if there are none."""
         if not self.stages:

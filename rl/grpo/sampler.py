@@ -128,7 +128,7 @@ class NoSampler:
 
 def open_sampler(recipe: GRPORecipe, checkpoint: str, model: Any, tokenizer: Any, out: Path, process: int) -> Sampler:
     """Return the recipe's sampler; InputError where it does not fit the model or the machine."""
-    if recipe.records is not None and recipe.held_out is None:
+    if not recipe.samples:
         return NoSampler(model, tokenizer)
     if recipe.sampler.urls:
         served = out.absolute() / "served"

@@ -41,7 +41,7 @@ from rl.tasks.base import TaskSource
 from rl.tasks.joined import JoinedSource
 from rl.tasks.lookup import search_for
 from rl.weights import held_dtype, make_adapter, plain_name, save_trained
-from tools.errors import PolicyError, SegscoutError, boundary
+from tools.errors import InputError, PolicyError, SegscoutError, boundary
 from tools.segmenters import load_segmenter
 from tools.settings import read_settings
 
@@ -97,12 +97,15 @@ def _check(recipe: GRPORecipe, folder: Path, device: str | None) -> GRPOConfig:
 
 
 def _reach(recipe: GRPORecipe) -> None:
-    """Look for a stage's tasks and servers, before a policy is loaded and before hours of the stages before it."""
+    """Look for a stage's folders, tasks and servers, before a policy is loaded and other stages have taken hours."""
+    for folder in (recipe.records, recipe.knowledge):
+        if folder is not None and not folder.is_dir():
+            raise InputError(f"the folder {folder} is missing.", remedy=f"{recipe.name} needs {recipe.needs}.")
     if recipe.records is None:
         _open_source(recipe)
     if recipe.held_out is not None:
         _open_held_out(recipe, recipe.held_out)
-    for url in recipe.sampler.urls:
+    for url in recipe.sampler.urls if recipe.samples else ():
         VLLMServer(url, api_key=read_settings().secret()).greet(recipe.sampler.model)
 
 
@@ -215,6 +218,8 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     for library in ("httpx", "httpx2"):
         logging.getLogger(library).setLevel(logging.WARNING)  # a server that samples is asked at every turn
+    if policy:
+        find_checkpoint(policy)
     changed = {
         **({"policy": policy} if policy else {}),
         **({"reward": reward} if reward else {}),

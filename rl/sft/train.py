@@ -238,13 +238,14 @@ def main(recipe: str, out: Path = Path("runs/policy"), device: str = "", start: 
     run has finished, nothing is done but to say so. Raises InputError for a recipe that is wrong and for a folder that
     holds a run of another, PolicyError if the checkpoint cannot be loaded; nothing has been written then.
     """
-    chosen, kind = load_recipe(recipe), choose_kind(device)
+    chosen = load_recipe(recipe)
     if start is not None:
         chosen = chosen.model_copy(update={"policy": str(start)})
     check_folder(chosen, out)
     if (out / DONE).is_file():
         tell_finished(chosen.name, out)
         return
+    kind = choose_kind(device)
     weights = load_start(chosen) if chosen.policy and not (out / RESUME).is_file() else None
     crew = Crew(kind)
     if crew.leads:

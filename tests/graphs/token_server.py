@@ -86,8 +86,9 @@ class TokenServer:
     """Pictures by what the server calls them, with their image tokens."""
     render_answers: list[Answer] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    keys: set[str] = field(default_factory=set)
     """What was asked of the development routes, which are there only in `dev` mode."""
+    keys: set[str] = field(default_factory=set)
+    """What requests brought to be let in."""
     dtype: torch.dtype = torch.bfloat16
     """What the model computes in."""
     inverted: bool = False
@@ -265,6 +266,7 @@ def token_server() -> Iterator[TokenServer]:
             """Stay silent."""
 
         def do_GET(self) -> None:
+            state.keys.add(self.headers.get("Authorization", ""))
             state.get(self.path)(self)
 
         def do_POST(self) -> None:

@@ -105,7 +105,8 @@ async def test_what_a_server_said_with_other_weights_is_forgotten(tmp_path, monk
 
 def test_a_run_does_not_log_every_turn_that_it_asks_for(caplog):
     with token_server() as server:
-        caplog.set_level(logging.INFO)
+        for library in (None, "httpx", "httpx2"):
+            caplog.set_level(logging.INFO, library)
         VLLMServer(server.url).greet(None)
         assert "HTTP Request" in caplog.text
         caplog.clear()
@@ -127,10 +128,10 @@ def test_what_is_missing_is_told_before_the_policy_is_loaded(tmp_path, monkeypat
     monkeypatch.setattr("rl.grpo.train.AutoModelForImageTextToText", None)
     with pytest.raises(PolicyError, match="localhost:1"):
         run(recipe("http://localhost:1"), tmp_path / "server", device="cpu")
-    missing = {"source": "ok-vos", "data": tmp_path / "not-here", "n": 5}
-    tasks = recipe().model_copy(update={"tasks": TasksPart.model_validate(missing)})
-    with pytest.raises(InputError, match="not-here"):
-        run(tasks, tmp_path / "tasks", device="cpu")
+    tasks = TasksPart.model_validate({"source": "ok-vos", "data": tmp_path / "not-here", "n": 5})
+    for lacking in ({"tasks": tasks}, {"records": tmp_path / "not-here"}, {"knowledge": tmp_path / "not-here"}):
+        with pytest.raises(InputError, match="not-here"):
+            run(recipe().model_copy(update=lacking), tmp_path / "tasks", device="cpu")
     assert not list(tmp_path.iterdir())
 
 

@@ -152,22 +152,38 @@ def test_other_columns_get_one_clear_line(tmp_path, command):
         (("show", "nowhere"), "no records in nowhere"),
         (("show", "pyproject.toml"), "pyproject.toml is no folder"),
         (("grpo", "nothing"), "no recipe"),
-        (("grpo", "embedded-grpo", "--policy", "nope"), "there is no policy 'nope'. The recipe needs one GPU"),
-        (("grpo", "embedded-grpo", "--device", "foo"), "there is no device 'foo'"),
-        (("grpo", "embedded-grpo", "--device", "meta"), "training does not choose the device 'meta'"),
         (("grpo", "embedded-grpo", "--out", "pyproject.toml"), "pyproject.toml is no folder"),
-        (("grpo", "seg-research-4b", "--policy", "embedded", "--out", "runs/not/here"), "ok-vos"),
-        (("sft", "embedded-sft", "--device", "foo"), "there is no device 'foo'"),
         (("sft", "embedded-sft", "--out", "pyproject.toml"), "pyproject.toml is no folder"),
-        (("sft", "embedded-records", "--start", "nope"), "there is no policy 'nope'"),
-        (("sft", "embedded-polish", "--start", "nope"), "nope holds no policy"),
     ],
 )
 def test_a_slip_gets_one_clear_line(arguments, said):
     assert said in told(*arguments)
 
 
-def test_no_time_at_all_is_refused():
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("grpo", "embedded-grpo", "--policy", "nope"), "there is no policy 'nope'. Use embedded"),
+        (("grpo", "embedded-grpo", "--device", "foo"), "nothing is trained on 'foo'"),
+        (("grpo", "embedded-grpo", "--device", "cuda:0"), "CUDA_VISIBLE_DEVICES"),
+        (("sft", "embedded-sft", "--device", "foo"), "nothing is trained on 'foo'"),
+        (("sft", "embedded-records", "--start", "nope"), "there is no policy 'nope'. Use embedded"),
+        (("sft", "embedded-polish", "--start", "nope"), "nope holds no policy"),
+    ],
+)
+def test_a_slip_before_training_begins_leaves_nothing(arguments, said, tmp_path):
+    assert said in told(*arguments, "--out", str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_recipe_begins_with_is_said_to_be_missing_and_how_it_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("rl.policy_names.Path", lambda _: tmp_path / "not here")
+    said = told("grpo", "embedded-grpo", "--out", str(tmp_path / "out"))
+    assert "there is no policy 'runs/careless/policy'. The recipe needs one GPU" in said
+    assert "embedded-careless --out runs/careless" in said
+
+
+def test_less_than_no_time_is_refused():
     assert run_here("grpo", "embedded-grpo", "--minutes", "-1")[0] == 2
 
 
