@@ -5,11 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, field_validator
 
 from graphs.budget import Budget
 from rl.grpo.shaping import Overlong
 from rl.recipes import RecipePart, find_recipe, read_recipe
+from tools.segmenters import NAMES
 
 
 class TasksPart(RecipePart):
@@ -119,6 +120,13 @@ class GRPORecipe(RecipePart):
     trl: Mapping[str, Any] = {}
     stages: tuple[StagePart, ...] = ()
     """Runs one after the other, each beginning with the policy of the one before; none: one run."""
+
+    @field_validator("segmenter")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in NAMES:
+            raise ValueError(f"there is no segmenter {name!r}, only {', '.join(NAMES)}")
+        return name
 
     @property
     def samples(self) -> bool:

@@ -97,6 +97,9 @@ def test_a_recipe_that_is_wrong_is_told_where(tmp_path):
     (tmp_path / "a.toml").write_text(text.replace('source = "emblems"', "source = 3"))
     with pytest.raises(InputError, match=r"tasks\.source"):
         load_recipe(str(tmp_path / "a.toml"))
+    (tmp_path / "a.toml").write_text(text.replace('segmenter = "sam2"', 'segmenter = "scissors"'))
+    with pytest.raises(InputError, match=r"segmenter.*no segmenter 'scissors', only sam2, grabcut"):
+        load_recipe(str(tmp_path / "a.toml"))
     (tmp_path / "b.toml").write_text("= 3")
     with pytest.raises(InputError, match="cannot read"):
         load_recipe(str(tmp_path / "b.toml"))
