@@ -61,8 +61,6 @@ def run(recipe: GRPORecipe, out: Path, *, device: str | None = None) -> None:
     stages = _stages(recipe, out)
     configs = [_check(stage, folder, device) for stage, folder in stages]
     left = [stage for stage, folder in stages if not (folder / "policy").is_dir()]
-    for stage in left[:1]:  # those after it begin with a policy that is not there yet
-        find_checkpoint(stage.policy, needs=stage.needs)
     for stage in left:
         _reach(stage)
     for (stage, folder), config in zip(stages, configs, strict=True):
